@@ -1,0 +1,42 @@
+# One line a task; each sets itself up. `make demo` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check fix bench process proto clean
+
+demo: $(READY)  ## three nodes sync a generated chain from each other
+	$(BIN)/hera demo $(DEMO)
+
+test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY)  ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY)  ## format and mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measurements, with their ratios
+	$(BIN)/python benchmarks/broker.py
+
+process: $(READY)  ## only the tests that start whole nodes
+	$(BIN)/python -m pytest tests/process
+
+proto: $(READY)  ## regenerate the wire messages
+	$(BIN)/pip install -q -e '.[dev]'
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. starknet/wire/sync.proto
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Hera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[test]'
+	touch $@

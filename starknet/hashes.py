@@ -1,0 +1,58 @@
+"""The protocol's hash functions over felts; the only place that knows which library computes them.
+
+All inputs and outputs are integers 0 … P-1; callers have checked the range.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import sha3  # type: ignore[import-not-found, import-untyped, unused-ignore]  # safe-pysha3 ships no types
+from crypto_cpp_py.cpp_bindings import cpp_hash  # type: ignore[import-untyped]
+from poseidon_py.c_bindings import hades_permutation  # type: ignore[import-untyped]
+
+from starknet.felt import P
+
+PairHash = Callable[[int, int], int]
+ListHash = Callable[[Sequence[int]], int]
+
+_MASK_250 = 2**250 - 1
+
+
+def pedersen(a: int, b: int) -> int:
+    """Pedersen hash of two felts."""
+    return int(cpp_hash(a, b))
+
+
+def pedersen_array(xs: Iterable[int]) -> int:
+    """Pedersen hash of a list: fold from 0, then fold in the length."""
+    state = 0
+    length = 0
+    for x in xs:
+        state = pedersen(state, x)
+        length += 1
+    return pedersen(state, length)
+
+
+def poseidon(a: int, b: int) -> int:
+    """Poseidon hash of exactly two felts (tries, class leaves); differs from ``poseidon_many([a, b])``."""
+    return int(hades_permutation([a, b, 2])[0])
+
+
+def poseidon_many(xs: Iterable[int]) -> int:
+    """Poseidon sponge over a list of felts of any length."""
+    padded = [*xs, 1]
+    if len(padded) % 2:
+        padded.append(0)
+    state: list[int] = [0, 0, 0]
+    for i in range(0, len(padded), 2):
+        state = list(hades_permutation([(state[0] + padded[i]) % P, (state[1] + padded[i + 1]) % P, state[2]]))
+    return int(state[0])
+
+
+def keccak(data: bytes) -> int:
+    """Keccak-256 (the original, not SHA3-256) as a big-endian integer of 256 bits."""
+    return int.from_bytes(sha3.keccak_256(data).digest(), "big")
+
+
+def sn_keccak(data: bytes) -> int:
+    """Keccak-256 cut to its lower 250 bits, so that it is a felt."""
+    return keccak(data) & _MASK_250

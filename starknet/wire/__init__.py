@@ -1,0 +1,1 @@
+"""The sync protocols' protobuf messages and their length-delimited form."""

@@ -1,0 +1,69 @@
+"""Varint-length-delimited messages: cuts a body into its payloads and joins payloads into a body."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+VARINT_BYTES_MAX = 5  # a length of up to 35 bits; far above any allowed message
+
+
+class MalformedBody(ValueError):
+    """A body that is not a row of length-delimited payloads within the allowed size."""
+
+
+class Serializable(Protocol):
+    """Any wire message."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  (protobuf's own name)
+        """The message's bytes."""
+
+
+def split(body: bytes | memoryview, message_max: int) -> Iterator[memoryview]:
+    """The payloads of a body in order, without copying; ``message_max`` is in bytes.
+
+    Raises MalformedBody at a length above ``message_max``, a cut-off payload, or a bad varint.
+    """
+    view = memoryview(body)
+    position = 0
+    while position < len(view):
+        length, position = _varint(view, position)
+        if length > message_max:
+            raise MalformedBody(f"message of {length} bytes, {message_max} allowed")
+        if position + length > len(view):
+            raise MalformedBody(f"message of {length} bytes is cut off")
+        yield view[position : position + length]
+        position += length
+
+
+def join(messages: Iterable[Serializable | bytes | memoryview]) -> bytes:
+    """One body out of messages (or of their bytes), each preceded by its length."""
+    return b"".join(part for message in messages for part in _framed(message))
+
+
+def varint(number: int) -> bytes:
+    """A non-negative integer as base-128 bytes, lowest group first."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _framed(message: Serializable | bytes | memoryview) -> tuple[bytes, bytes | memoryview]:
+    payload = message if isinstance(message, bytes | memoryview) else message.SerializeToString()
+    return varint(len(payload)), payload
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    """The varint at ``position`` and the position after it; only the shortest form is allowed."""
+    number = 0
+    for index in range(VARINT_BYTES_MAX):
+        if position + index >= len(view):
+            raise MalformedBody("length is cut off")
+        byte = view[position + index]
+        number |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            if byte == 0 and index > 0:
+                raise MalformedBody("length is not in its shortest form")
+            return number, position + index + 1
+    raise MalformedBody("length of more than 35 bits")

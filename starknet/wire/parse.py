@@ -1,0 +1,19 @@
+"""Lets a protobuf message in, or says in one exception that it is none."""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+Parsed = TypeVar("Parsed", bound=Message)
+
+
+class MalformedMessage(Exception):
+    """The bytes are not a message of the asked type."""
+
+
+def parse(kind: type[Parsed], payload: bytes) -> Parsed:
+    """Decode ``payload``; raise ``MalformedMessage`` if it is not well-formed protobuf of ``kind``."""
+    try:
+        return kind.FromString(payload)
+    except DecodeError as broken:
+        raise MalformedMessage(f"not a {kind.DESCRIPTOR.name}") from broken

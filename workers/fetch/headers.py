@@ -1,0 +1,71 @@
+"""Stage fetch-headers: lets through only headers whose number, parent link, hash and signature hold."""
+
+from collections.abc import Iterator
+
+from broker.codec import Body
+from starknet.block import CheckedHeader, RuleBroken, check_header
+
+from starknet.felt import to_bytes32
+from starknet.wire.sync_pb2 import BlockHeadersResponse
+from workers.component import Component
+from workers.errors import PeerFault
+from workers.frames import decode, frames
+from workers.messages import BlockPart, HeaderInfo, HeadersFetched, HeadersReceived
+from workers.settings import Settings
+
+
+def cut(settings: Settings, received: HeadersReceived) -> Iterator[BlockPart | HeadersFetched]:
+    """Yield the headers' parts, then one ``HeadersFetched`` that says how far the peer's answer reached.
+
+    Raises ``PeerFault`` with the rule that a header broke; then nothing of the answer is used.
+    """
+    infos: list[HeaderInfo] = []
+    parts: list[BlockPart] = []
+    parent = received.parent_hash
+    for start, end, payload in frames(received.body, received.start, Component.HEADERS):
+        number = received.start + len(infos)
+        if len(infos) == received.count:
+            raise PeerFault(
+                "headers.count", number, (Component.HEADERS,), f"more than {received.count}"
+            )
+        checked = _check(settings, payload, number)
+        if to_bytes32(checked.parent_hash) != parent:
+            raise PeerFault("headers.parent", number, (Component.HEADERS,))
+        parent = to_bytes32(checked.block_hash)
+        infos.append(_info(checked))
+        parts.append(
+            BlockPart(
+                received.attempt,
+                number,
+                Component.HEADERS,
+                received.peer,
+                Body(bytes(received.body[start:end])),
+            )
+        )
+    yield from parts
+    yield HeadersFetched(received.attempt, received.start, received.peer, tuple(infos))
+
+
+def _check(settings: Settings, payload: bytes, number: int) -> CheckedHeader:
+    response = decode(BlockHeadersResponse, payload, number, Component.HEADERS)
+    if response.WhichOneof("header_message") != "header":
+        raise PeerFault("headers.field", number, (Component.HEADERS,), "no header in the message")
+    if response.header.number != number:
+        raise PeerFault(
+            "headers.number", number, (Component.HEADERS,), f"got {response.header.number}"
+        )
+    try:
+        return check_header(settings.network, settings.public_key, response.header)
+    except RuleBroken as broken:
+        raise PeerFault(broken.rule, number, (Component.HEADERS,), broken.detail) from broken
+
+
+def _info(checked: CheckedHeader) -> HeaderInfo:
+    return HeaderInfo(
+        number=checked.number,
+        block_hash=to_bytes32(checked.block_hash),
+        version=checked.version,
+        transactions=checked.transactions,
+        events=checked.events,
+        state_diff_length=checked.state_diff_length,
+    )

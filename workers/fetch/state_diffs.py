@@ -1,0 +1,76 @@
+"""Stage fetch-state_diffs: lets through state diffs of the stated length, and says which classes they need."""
+
+from collections.abc import Iterator
+
+from broker.codec import Body
+
+from starknet.wire.sync_pb2 import StateDiffsResponse
+from workers.component import Component
+from workers.errors import PeerFault
+from workers.fetch.cutting import cut_by_weight
+from workers.frames import decode, frames
+from workers.messages import (
+    BlockPart,
+    BodiesFetched,
+    ClassesWanted,
+    HeaderInfo,
+    StateDiffsReceived,
+)
+from workers.settings import Settings
+
+ME = Component.STATE_DIFFS
+
+
+def cut(settings: Settings, received: StateDiffsReceived) -> Iterator[BlockPart | BodiesFetched]:
+    """Yield one part a block, then how many there were with the classes they bring. Raises ``PeerFault``."""
+    blocks = list(cut_by_weight(received.body, ME, received.headers, _need, _weigh))
+    wanted = tuple(_classes(body, header.number) for header, body in blocks)
+    for header, body in blocks:
+        yield BlockPart(received.attempt, header.number, ME, received.peer, body)
+    yield BodiesFetched(received.attempt, ME, received.start, len(blocks), received.peer, wanted)
+
+
+def _need(header: HeaderInfo) -> int:
+    return header.state_diff_length
+
+
+def _weigh(payload: bytes, header: HeaderInfo) -> int:
+    # SYNC-SPEC: For DeclaredClass, the counter should increase by 1.
+    message = _parse(payload, header.number)
+    if message.WhichOneof("state_diff_message") == "declared_class":
+        return 1
+    diff = message.contract_diff
+    weight = len(diff.values) + diff.HasField("class_hash") + diff.HasField("nonce")
+    if weight == 0:
+        # SYNC-SPEC: The only constraint is that each `ContractDiff` can't be empty
+        raise PeerFault(
+            "state_diffs.empty", header.number, (ME,), "a contract diff without content"
+        )
+    return weight
+
+
+def _classes(body: Body, number: int) -> ClassesWanted:
+    declared: dict[bytes, None] = {}
+    deployed: dict[bytes, None] = {}
+    for _, _, payload in frames(body, number, ME):
+        message = _parse(payload, number)
+        if message.WhichOneof("state_diff_message") == "declared_class":
+            declared[_hash(message.declared_class.class_hash.elements, number)] = None
+        elif message.contract_diff.HasField("class_hash"):
+            deployed[_hash(message.contract_diff.class_hash.elements, number)] = None
+    return ClassesWanted(
+        number, tuple(declared), tuple(name for name in deployed if name not in declared)
+    )
+
+
+def _parse(payload: bytes, number: int) -> StateDiffsResponse:
+    message = decode(StateDiffsResponse, payload, number, ME)
+    if message.WhichOneof("state_diff_message") not in ("contract_diff", "declared_class"):
+        raise PeerFault("state_diffs.field", number, (ME,), "neither a contract nor a class")
+    return message
+
+
+def _hash(elements: bytes, number: int) -> bytes:
+    if len(elements) > 32:
+        raise PeerFault("state_diffs.felt", number, (ME,), "a class hash of more than 32 bytes")
+    return elements.rjust(32, b"\0")

@@ -1,0 +1,38 @@
+"""What a worker process is told at its start; ``node.config`` makes it, nothing else reads the environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starknet.network import Network
+
+
+@dataclass(frozen=True)
+class P2PSettings:
+    """The peer-to-peer side. ``private_key`` is the 32-byte Ed25519 seed. Addresses are multiaddrs as text."""
+
+    listen: tuple[str, ...]
+    public: tuple[str, ...]
+    peers: tuple[str, ...]
+    private_key: bytes
+    serve_only: bool  # a feeder node: answers peers, asks nobody
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One value holds all that any worker needs. ``memory_bytes`` bounds what is in flight, uncommitted."""
+
+    network: Network
+    db_path: Path
+    broker: str  # ZeroMQ endpoint, ipc:// or tcp://
+    memory_bytes: int
+    log_level: str
+    log_format: str  # console | json
+    p2p: P2PSettings | None
+    feeder_url: str
+    feeder_poll_seconds: float
+    http_host: str
+    http_port: int
+    public_key: (
+        int | None
+    )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
+    version: str
