@@ -5,9 +5,9 @@ All inputs and outputs are integers 0 … P-1; callers have checked the range.
 
 from collections.abc import Callable, Iterable, Sequence
 
-import sha3  # type: ignore[import-not-found, import-untyped, unused-ignore]  # safe-pysha3 ships no types
-from crypto_cpp_py.cpp_bindings import cpp_hash  # type: ignore[import-untyped]
-from poseidon_py.c_bindings import hades_permutation  # type: ignore[import-untyped]
+import sha3  # safe-pysha3
+from crypto_cpp_py.cpp_bindings import cpp_hash
+from poseidon_py.c_bindings import hades_permutation
 
 from starknet.felt import P
 
@@ -44,7 +44,11 @@ def poseidon_many(xs: Iterable[int]) -> int:
         padded.append(0)
     state: list[int] = [0, 0, 0]
     for i in range(0, len(padded), 2):
-        state = list(hades_permutation([(state[0] + padded[i]) % P, (state[1] + padded[i + 1]) % P, state[2]]))
+        state = list(
+            hades_permutation(
+                [(state[0] + padded[i]) % P, (state[1] + padded[i + 1]) % P, state[2]]
+            )
+        )
     return int(state[0])
 
 

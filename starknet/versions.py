@@ -5,7 +5,7 @@ than the newest known one are refused, because their hashes would be guesses.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from starknet.hashes import PairHash, pedersen, poseidon
@@ -34,7 +34,7 @@ class TransactionLeaf(StrEnum):
 
     PEDERSEN_INVOKE = "pedersen_invoke"  # hash; signature of invoke transactions only
     PEDERSEN = "pedersen"  # hash and signature
-    POSEIDON_OR_ZERO = "poseidon_or_zero"  # hash and signature, one 0 in place of an empty signature
+    POSEIDON_OR_ZERO = "poseidon_or_zero"  # the same, with [0] for an empty signature
     POSEIDON = "poseidon"  # hash and signature
 
 
@@ -53,11 +53,11 @@ class CompiledHash(StrEnum):
 
 
 class Era(StrEnum):
-    """Groups of versions whose hash binds the same fields."""
+    """Groups of versions whose block hash binds the same fields."""
 
-    UNVERSIONED = "unversioned"
+    UNVERSIONED = "unversioned"  # no version string: old transaction forms, no events before 0.7
+    CLASSIC_INVOKE = "classic_invoke"  # signatures of other transactions than invoke are not bound
     CLASSIC = "classic"
-    CLASSIC_SIGNED = "classic_signed"
     HASH0 = "hash0"
     HASH1 = "hash1"
 
@@ -72,12 +72,12 @@ class Rules:
     transaction_leaf: TransactionLeaf
     event_leaf: EventLeaf
     pair: PairHash  # of the commitment tries
-    unversioned_transactions: bool  # hash forms without version and fee are allowed
+    unversioned_transactions: bool  # transaction hash forms without version and fee are allowed
     class_trie: bool  # the state root knows declared classes
-    state_root_always_poseidon: bool
+    state_root_always_poseidon: bool  # even without any declared class
     data_gas_repair: bool  # receipts on the wire may lack the data gas of state aliases
     compiled_hash: CompiledHash  # of newly declared classes
-    migrates_classes: bool  # state diffs may carry compiled hashes of classes declared before
+    migrates_classes: bool  # state diffs may carry new compiled hashes of classes declared before
 
     @property
     def header_binds(self) -> bool:
@@ -85,23 +85,81 @@ class Rules:
         return self.block_hash is not BlockHash.CLASSIC
 
 
-def _row(since: Version, era: Era, *, block_hash: BlockHash = BlockHash.CLASSIC,
-         transaction_leaf: TransactionLeaf = TransactionLeaf.PEDERSEN, modern: bool = False,
-         unversioned_transactions: bool = False, class_trie: bool = True, state_root_always_poseidon: bool = False,
-         data_gas_repair: bool = False, blake: bool = False) -> Rules:  # fmt: skip
-    return Rules(
-        since=since,
-        era=era,
-        block_hash=block_hash,
-        transaction_leaf=transaction_leaf,
-        event_leaf=EventLeaf.POSEIDON if modern else EventLeaf.PEDERSEN,
-        pair=poseidon if modern else pedersen,
-        unversioned_transactions=unversioned_transactions,
-        class_trie=class_trie,
-        state_root_always_poseidon=state_root_always_poseidon,
-        data_gas_repair=data_gas_repair,
-        compiled_hash=CompiledHash.BLAKE if blake else CompiledHash.POSEIDON,
-        migrates_classes=blake,
-    )
+_UNVERSIONED = Rules(
+    since=(0, 0, 0, 0),
+    era=Era.UNVERSIONED,
+    block_hash=BlockHash.CLASSIC,
+    transaction_leaf=TransactionLeaf.PEDERSEN_INVOKE,
+    event_leaf=EventLeaf.PEDERSEN,
+    pair=pedersen,
+    unversioned_transactions=True,
+    class_trie=False,
+    state_root_always_poseidon=False,
+    data_gas_repair=False,
+    compiled_hash=CompiledHash.POSEIDON,
+    migrates_classes=False,
+)
+# Each row repeats the one above and names what its version changed.
+_V0_1 = replace(
+    _UNVERSIONED, since=(0, 0, 0, 1), era=Era.CLASSIC_INVOKE, unversioned_transactions=False
+)
+_V0_11_0 = replace(_V0_1, since=(0, 11, 0, 0), class_trie=True)
+_V0_11_1 = replace(
+    _V0_11_0, since=(0, 11, 1, 0), era=Era.CLASSIC, transaction_leaf=TransactionLeaf.PEDERSEN
+)
+_V0_13_2 = replace(
+    _V0_11_1,
+    since=(0, 13, 2, 0),
+    era=Era.HASH0,
+    block_hash=BlockHash.HASH0,
+    transaction_leaf=TransactionLeaf.POSEIDON_OR_ZERO,
+    event_leaf=EventLeaf.POSEIDON,
+    pair=poseidon,
+)
+_V0_13_4 = replace(
+    _V0_13_2,
+    since=(0, 13, 4, 0),
+    era=Era.HASH1,
+    block_hash=BlockHash.HASH1,
+    transaction_leaf=TransactionLeaf.POSEIDON,
+    data_gas_repair=True,
+)
+_V0_14_0 = replace(_V0_13_4, since=(0, 14, 0, 0), state_root_always_poseidon=True)
+_V0_14_1 = replace(
+    _V0_14_0, since=(0, 14, 1, 0), compiled_hash=CompiledHash.BLAKE, migrates_classes=True
+)
+
+TABLE: tuple[Rules, ...] = (
+    _UNVERSIONED,
+    _V0_1,
+    _V0_11_0,
+    _V0_11_1,
+    _V0_13_2,
+    _V0_13_4,
+    _V0_14_0,
+    _V0_14_1,
+)
 
 
+def parse(text: str) -> Version:
+    """The version as four numbers, missing ones 0 and the empty string all 0; raises UnknownVersion."""
+    if text == "":
+        return (0, 0, 0, 0)
+    if not _SHAPE.fullmatch(text):
+        raise UnknownVersion(f"not a protocol version: {text[:40]!r}")
+    numbers = [int(part) for part in text.split(".")]
+    first, second, third, fourth = numbers + [0] * (4 - len(numbers))
+    return first, second, third, fourth
+
+
+def rules_for(version: str) -> Rules:
+    """The rules of a block with this version string; raises UnknownVersion above 0.14.4."""
+    number = parse(version)
+    if number > NEWEST:
+        raise UnknownVersion(f"protocol version {version} is newer than this node knows")
+    return next(row for row in reversed(TABLE) if row.since <= number)
+
+
+def wire_rules(rules: Rules) -> Rules:
+    """The rules of the commitments that a header carries: blocks older than 0.13.2 carry those of 0.13.2."""
+    return rules if rules.header_binds else _V0_13_2

@@ -1,0 +1,103 @@
+"""The node's log: one line an event, in the seed's console form or as JSON, always on stderr, always UTC."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+log = logging.getLogger("hera")
+
+LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+FORMATS = ("console", "json")
+_NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
+
+
+def setup(level: str, format: str, process: str) -> None:  # noqa: A002 (the flag's own name)
+    """Send the whole process's log to stderr; libraries below it speak from WARN up. ValueError names a bad choice."""
+    if level.lower() not in LEVELS:
+        raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
+    if format not in FORMATS:
+        raise ValueError(f"log format {format!r} is none of {', '.join(FORMATS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Console() if format == "console" else Json(process))
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(logging.WARNING)
+    log.setLevel(LEVELS[level.lower()])
+
+
+def fields(**values: Any) -> dict[str, dict[str, Any]]:
+    """Name the structured fields of one line: ``log.info("Stored block", extra=fields(number=7))``."""
+    return {"fields": values}
+
+
+class Console(logging.Formatter):
+    """``HH:MM:SS.mmm DD/MM/YYYY +00:00<tab>LEVEL<tab>folder/file.py:line<tab>Message<tab>{json}``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; a traceback, if any, follows it on lines of its own."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        stamp = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {at:%d/%m/%Y} +00:00"
+        columns = [stamp, _level(record), _where(record), _one_line(record.getMessage())]
+        values = _fields(record)
+        if values:
+            columns.append(_json(values))
+        line = "\t".join(columns)
+        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+
+
+class Json(logging.Formatter):
+    """One JSON object a line; the structured fields stand beside ``message``."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object as one line, a traceback included as text."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": _level(record),
+            "process": self._process,
+            "caller": _where(record),
+            "message": record.getMessage(),
+        }
+        line.update((name, value) for name, value in _fields(record).items() if name not in line)
+        if record.exc_info is not None:
+            line["traceback"] = self.formatException(record.exc_info)
+        return _json(line)
+
+
+def _level(record: logging.LogRecord) -> str:
+    return _NAMES.get(record.levelno, record.levelname)
+
+
+def _where(record: logging.LogRecord) -> str:
+    return f"{'/'.join(PurePath(record.pathname).parts[-2:])}:{record.lineno}"
+
+
+def _one_line(text: str) -> str:
+    """Keep what a peer sent from starting a line or a column of its own."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    values = getattr(record, "fields", None)
+    return values if isinstance(values, Mapping) else {}
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, default=_plain)
+
+
+def _plain(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
