@@ -22,7 +22,9 @@ Body = NewType("Body", bytes)
 Message = TypeVar("Message")
 Convert = Callable[[Any], Any]
 
-HEAD_BYTES_MAX = 16 << 20  # bodies belong into Body fields; a head larger than this is a bug or an attack
+HEAD_BYTES_MAX = (
+    16 << 20
+)  # bodies belong into Body fields; a head larger than this is a bug or an attack
 
 
 class CodecError(ValueError):
@@ -45,7 +47,9 @@ def decode(cls: type[Message], frames: Sequence[bytes | memoryview]) -> Message:
     """Return the message the frames hold, or raise ``CodecError``."""
     shape = _shape(cls)
     if len(frames) != 1 + len(shape.body_names):
-        raise CodecError(f"{shape.name}: {len(frames)} frames instead of {1 + len(shape.body_names)}")
+        raise CodecError(
+            f"{shape.name}: {len(frames)} frames instead of {1 + len(shape.body_names)}"
+        )
     values = _unpack(shape.name, frames[0])
     if len(values) != 1 + len(shape.unpacks) or values[0] != shape.name:
         raise CodecError(f"{shape.name}: the head holds other fields than declared")
@@ -219,7 +223,9 @@ def _enum(where: str, cls: type[StrEnum]) -> tuple[Convert, Convert]:
 def _nested(where: str, cls: type[Any]) -> tuple[Convert, Convert]:
     shape = _shape(cls)
     if shape.body_names:
-        raise CodecError(f"{where}: a Body inside {cls.__name__} cannot travel; put it into the message itself")
+        raise CodecError(
+            f"{where}: a Body inside {cls.__name__} cannot travel; put it into the message itself"
+        )
 
     def pack(value: Any) -> Any:
         if type(value) is not cls:

@@ -1,11 +1,10 @@
 """Networks: lets through only chain parameters that are complete and well-formed, from a file or from flags."""
 
-import importlib.resources
 import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starknet.network import Network
@@ -78,7 +77,7 @@ def from_table(name: str, table: Mapping[str, object]) -> Network:
 
 def chain_id(text: str) -> str:
     """Return ``text`` if it can be a chain id: 1 to 31 characters that are safe in a protocol id."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,%d}" % CHAIN_ID_LENGTH_MAX, text):
+    if not re.fullmatch(rf"[A-Za-z0-9_.-]{{1,{CHAIN_ID_LENGTH_MAX}}}", text):
         raise NetworkError(
             f'"{text}" is no chain id: use 1 to {CHAIN_ID_LENGTH_MAX} letters, digits, "_", "-" or "."'
             ", such as SN_SEPOLIA"
@@ -101,9 +100,9 @@ def base_url(text: str) -> str:
 
 
 def ethereum_address(text: str) -> str:
-    """Return ``text`` if it is an Ethereum address (0x and 40 hex digits)."""
-    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
-        raise NetworkError(f'"{text}" is no Ethereum address: give 0x and 40 hex digits')
+    """Return ``text`` if it is an Ethereum address: 0x and up to 40 hex digits, zeros in front may be left out."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,40}", text):
+        raise NetworkError(f'"{text}" is no Ethereum address: give 0x and up to 40 hex digits')
     return text
 
 
@@ -114,8 +113,9 @@ def felt(text: str) -> int:
     return int(text, 16)
 
 
-def _folder() -> Traversable:
-    return importlib.resources.files("configs.networks")
+def _folder() -> Path:
+    """Return ``configs/networks``, which lies beside this room in a checkout and in an installation."""
+    return Path(__file__).resolve().parent.parent / "configs" / "networks"
 
 
 def _count(name: str, table: Mapping[str, object], key: str) -> int:

@@ -6,19 +6,22 @@ day it was asked; this file reads all of those forms and knows nothing of HTTP. 
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from starknet import classes, commitments, transactions
-from starknet.felt import P
+from google.protobuf.message import Message
+
+from starknet import classes, commitments
+from starknet.felt import FeltError, FieldMissing, HasElements, P, to_bytes32, to_wire
 from starknet.hashes import keccak
-from starknet.network import Network
-from starknet.versions import rules_for
+from starknet.transactions import deployed_address
+from starknet.versions import rules_for, wire_rules
 from starknet.wire import sync_pb2 as pb
 
 HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,64})")
+ERROR_LENGTH_MAX = 300  # a key of the answer may be part of it
 U32, U64, U128, U256 = 1 << 32, 1 << 64, 1 << 128, 1 << 256
 ETHEREUM_ADDRESS_BYTES = 20
 VALUES_MAX = 8192  # stored values in one contract diff message
@@ -43,10 +46,28 @@ PRICE_FIELDS = {  # header field on the wire -> (object, key) in today's JSON
     "l2_gas_price_wei": ("l2_gas_price", "price_in_wei"),
     "l2_gas_price_fri": ("l2_gas_price", "price_in_fri"),
 }
+TRANSACTIONS = {  # type and version in the JSON -> field on the wire
+    ("INVOKE_FUNCTION", 0): "invoke_v0",
+    ("INVOKE_FUNCTION", 1): "invoke_v1",
+    ("INVOKE_FUNCTION", 3): "invoke_v3",
+    ("DECLARE", 0): "declare_v0",
+    ("DECLARE", 1): "declare_v1",
+    ("DECLARE", 2): "declare_v2",
+    ("DECLARE", 3): "declare_v3",
+    ("DEPLOY", 0): "deploy",
+    ("DEPLOY", 1): "deploy",
+    ("DEPLOY_ACCOUNT", 1): "deploy_account_v1",
+    ("DEPLOY_ACCOUNT", 3): "deploy_account_v3",
+    ("L1_HANDLER", 0): "l1_handler",
+}
+OPTIONAL = {  # (field, kind) that the first blocks lack and the wire requires
+    ("max_fee", "invoke_v0"),
+    ("max_fee", "declare_v0"),
+    ("nonce", "l1_handler"),
+}
 ENTRY_POINTS = {"EXTERNAL": "externals", "L1_HANDLER": "l1_handlers", "CONSTRUCTOR": "constructors"}
 
 Json = Mapping[str, Any]
-Legacy = pb.TransactionInBlock
 
 
 class GatewayFormatError(ValueError):
@@ -54,7 +75,8 @@ class GatewayFormatError(ValueError):
 
     def __init__(self, field: str, reason: str) -> None:
         """Name the field by its path inside the answer, as `transactions[3].max_fee`."""
-        super().__init__(f"gateway JSON: {field} {reason}")
+        line = f"gateway JSON: {field} {reason}"[:ERROR_LENGTH_MAX]
+        super().__init__("".join(char if char.isprintable() else "?" for char in line))
         self.field = field
         self.reason = reason
 
@@ -68,7 +90,9 @@ class WireBlock:
     transactions: list[pb.TransactionWithReceipt]
     events: list[pb.Event]
     declared: list[int]  # class hashes declared here, whose definitions belong to this block
-    deployed: list[int]  # class hashes of contracts deployed here; before 0.9 they declare the class
+    deployed: list[
+        int
+    ]  # class hashes of contracts deployed here; before 0.9 they declare the class
 
 
 # ---- JSON to wire -------------------------------------------------------------------------------
@@ -79,7 +103,7 @@ def block_from_gateway(block: Json, state_update: Json | None, signature: Json |
 
     The header's roots stay empty: see `fill_commitments`. Raises GatewayFormatError.
     """
-    header = _header(block)
+    header = _header(_checked(block, "block"))
     pairs = _transactions(block)
     events = _events(block)
     header.transactions.n_leaves = len(pairs)
@@ -89,32 +113,47 @@ def block_from_gateway(block: Json, state_update: Json | None, signature: Json |
     deployed: list[int] = []
     if state_update is not None:
         with _inside("state_update"):
-            _same_block(state_update, header)
+            _same_block(_checked(state_update, "answer"), header)
             diff, declared, deployed = _state_diff(_object(state_update, "state_diff"))
         header.state_diff_commitment.state_diff_length = _length(diff)
     if signature is not None:
         with _inside("signature"):
-            _same_block(signature.get("signature_input", signature), header)
+            _checked(signature, "answer")
+            old_form = _map(signature, "signature_input")  # until mid 2024 it signed two felts
+            _same_block(old_form or signature, header)
             header.signatures.append(_signature(signature))
     return WireBlock(header, diff, pairs, events, declared, deployed)
 
 
 def fill_commitments(wire: WireBlock, version: str) -> WireBlock:
-    """Return the block with the four roots recomputed, of the 0.13.2 form for every older version."""
-    rules = rules_for(version)
-    if not rules.receipts_in_hash:
-        rules = rules_for("0.13.2")
-    hashes = [_int(pair.transaction.transaction_hash) for pair in wire.transactions]
+    """Return the block with its four roots recomputed, of the 0.13.2 form for every older version.
+
+    Raises UnknownVersion, or GatewayFormatError for a felt that is too large for its place.
+    """
+    rules = wire_rules(rules_for(version))
     header = pb.SignedBlockHeader()
     header.CopyFrom(wire.header)
-    header.transactions.root.elements = _minimal(0)
+    hashes = [_int(pair.transaction.transaction_hash) for pair in wire.transactions]
+    bodies = [pair.transaction for pair in wire.transactions]
+    receipts = [pair.receipt for pair in wire.transactions]
+    try:
+        transaction_root = commitments.transaction_commitment(rules, hashes, bodies)
+        event_root = commitments.event_commitment(rules, wire.events)
+        receipt_root = commitments.receipt_commitment(hashes, receipts)
+        diff = commitments.read_state_diff(wire.state_diff)
+    except (FeltError, FieldMissing, commitments.StateDiffError) as error:
+        raise GatewayFormatError("block", f"cannot be hashed: {error}") from error
+    header.transactions.root.CopyFrom(_hash(transaction_root))
+    header.events.root.CopyFrom(_hash(event_root))
+    header.receipts.CopyFrom(_hash(receipt_root))
+    header.state_diff_commitment.root.CopyFrom(_hash(commitments.state_diff_commitment(diff)))
     return replace(wire, header=header)
 
 
 def class_from_gateway(definition: Json, class_hash: int) -> pb.Class:
     """Turn an answer of get_class_by_hash into the wire message; the hash is stated, not checked."""
-    result = pb.Class(class_hash=pb.Hash(elements=_minimal(class_hash)))
-    if definition.get("sierra_program") is not None:
+    result = pb.Class(class_hash=pb.Hash(elements=to_wire(class_hash)))
+    if _checked(definition, "class").get("sierra_program") is not None:
         _fill_sierra(result.cairo1, definition)
     else:
         _fill_cairo0(result.cairo0, definition)
@@ -127,7 +166,7 @@ def _header(block: Json) -> pb.SignedBlockHeader:
         parent_hash=_hash(_felt(block, "parent_block_hash")),
         number=_number(block, "block_number", U64),
         time=_number(block, "timestamp", U64),
-        sequencer_address=pb.Address(elements=_minimal(_felt(block, "sequencer_address", 0))),
+        sequencer_address=pb.Address(elements=to_wire(_felt(block, "sequencer_address", 0))),
         state_root=_hash(_felt(block, "state_root")),
         protocol_version=_text(block, "starknet_version", ""),
         l1_data_availability_mode=_data_availability_mode(block),
@@ -151,7 +190,7 @@ def _prices(block: Json) -> dict[str, int]:
     return prices
 
 
-def _data_availability_mode(block: Json) -> pb.L1DataAvailabilityMode.ValueType:
+def _data_availability_mode(block: Json) -> pb.L1DataAvailabilityMode:
     mode = _text(block, "l1_da_mode", "CALLDATA")
     if mode not in ("CALLDATA", "BLOB"):
         raise GatewayFormatError("l1_da_mode", "is neither CALLDATA nor BLOB")
@@ -177,14 +216,14 @@ def _state_diff(diff: Json) -> tuple[list[pb.StateDiffsResponse], list[int], lis
     """Messages (contracts by address, then classes), declared and deployed class hashes."""
     deployed = _pairs(diff, "deployed_contracts", "address", "class_hash")
     classes_of = dict(deployed) | dict(_pairs(diff, "replaced_classes", "address", "class_hash"))
-    nonces = {_key(key, "nonces"): _felt(_object(diff, "nonces"), key) for key in _map(diff, "nonces")}
+    nonces = _nonces(diff)
     values = _storage(diff)
     declared = _pairs(diff, "declared_classes", "class_hash", "compiled_class_hash")
     migrated = _pairs(diff, "migrated_compiled_classes", "class_hash", "compiled_class_hash")
     cairo0 = _felts(diff, "old_declared_contracts", required=False)
     messages: list[pb.StateDiffsResponse] = []
     for address in sorted(classes_of.keys() | nonces.keys() | values.keys()):
-        contract = pb.ContractDiff(address=pb.Address(elements=_minimal(address)))
+        contract = pb.ContractDiff(address=pb.Address(elements=to_wire(address)))
         if address in nonces:
             contract.nonce.CopyFrom(_wire(nonces[address]))
         if address in classes_of:
@@ -195,14 +234,20 @@ def _state_diff(diff: Json) -> tuple[list[pb.StateDiffsResponse], list[int], lis
     for class_hash, compiled in sorted((dict(declared) | dict(migrated)).items()):
         messages.append(_declaration(class_hash, compiled))
     wanted = [*cairo0, *(class_hash for class_hash, _ in declared)]
-    return messages, list(dict.fromkeys(wanted)), list(dict.fromkeys(dict(deployed).values()))
+    return messages, sorted(set(wanted)), sorted(set(dict(deployed).values()))
+
+
+def _nonces(diff: Json) -> dict[int, int]:
+    nonces = _map(diff, "nonces")
+    with _inside("nonces"):
+        return {_integer(address, "address", P): _felt(nonces, address) for address in nonces}
 
 
 def _storage(diff: Json) -> dict[int, dict[int, int]]:
     storage = {}
     for address, entries in _map(diff, "storage_diffs").items():
         with _inside("storage_diffs"):
-            key = _key(address, "address")
+            key = _integer(address, "address", P)
             values = dict(_pairs({address: entries}, address, "key", "value"))
         if values:
             storage[key] = values
@@ -235,7 +280,9 @@ def _length(diff: Sequence[pb.StateDiffsResponse]) -> int:
     for message in diff:
         contract = message.contract_diff
         length += message.HasField("declared_class")
-        length += len(contract.values) + contract.HasField("nonce") + contract.HasField("class_hash")
+        length += (
+            len(contract.values) + contract.HasField("nonce") + contract.HasField("class_hash")
+        )
     return length
 
 
@@ -266,190 +313,53 @@ def _transactions(block: Json) -> list[pb.TransactionWithReceipt]:
 def _transaction(tx: Json) -> pb.TransactionInBlock:
     kind = _text(tx, "type")
     version = _number(tx, "version", U128, 0)
-    # the first blocks call an L1 handler an invoke with another type of entry point
+    # the oldest answers call an L1 handler an invoke with another type of entry point
     if kind == "INVOKE_FUNCTION" and tx.get("entry_point_type") == "L1_HANDLER":
         kind = "L1_HANDLER"
-    readers = {
-        ("INVOKE_FUNCTION", 0): _invoke_v0,
-        ("INVOKE_FUNCTION", 1): _invoke_v1,
-        ("INVOKE_FUNCTION", 3): _invoke_v3,
-        ("DECLARE", 0): _declare_v0,
-        ("DECLARE", 1): _declare_v1,
-        ("DECLARE", 2): _declare_v2,
-        ("DECLARE", 3): _declare_v3,
-        ("DEPLOY", 0): _deploy,
-        ("DEPLOY", 1): _deploy,
-        ("DEPLOY_ACCOUNT", 1): _deploy_account_v1,
-        ("DEPLOY_ACCOUNT", 3): _deploy_account_v3,
-        ("L1_HANDLER", 0): _l1_handler,
-    }
-    read = readers.get((kind, version))
-    if read is None:
-        raise GatewayFormatError("type", f"{kind} has no version {version}")
-    message = read(tx)
-    message.transaction_hash.CopyFrom(_hash(_felt(tx, "transaction_hash")))
+    field = TRANSACTIONS.get((kind, version))
+    if field is None:
+        raise GatewayFormatError("type", f"{kind[:40]} has no version {version}")
+    if tx.get("proof_facts"):
+        raise GatewayFormatError("proof_facts", "have no field in the sync protocol yet")
+    message = pb.TransactionInBlock(transaction_hash=_hash(_felt(tx, "transaction_hash")))
+    body = getattr(message, field)
+    body.SetInParent()
+    _fill_transaction(body, tx, field)
     return message
 
 
-def _invoke_v0(tx: Json) -> Legacy:
-    return Legacy(
-        invoke_v0=Legacy.InvokeV0(
-            max_fee=_wire(_felt(tx, "max_fee", 0)),
-            signature=_account_signature(tx),
-            address=_address(tx),
-            entry_point_selector=_wire(_felt(tx, "entry_point_selector")),
-            calldata=_wires(tx, "calldata"),
-        )
-    )
+def _fill_transaction(body: Message, tx: Json, kind: str) -> None:
+    """Set every field of one transaction message from the JSON key that stands for it."""
+    for field in body.DESCRIPTOR.fields:
+        name = _json_name(field.name, kind, tx)
+        if field.name == "common":
+            _fill_transaction(getattr(body, field.name), tx, kind)
+        elif field.name == "signature":
+            getattr(body, field.name).CopyFrom(pb.AccountSignature(parts=_wires(tx, name)))
+        elif field.name == "resource_bounds":
+            getattr(body, field.name).CopyFrom(_resource_bounds(tx))
+        elif field.name in ("tip", "version"):
+            setattr(body, field.name, _number(tx, name, U32 if name == "version" else U64, 0))
+        elif field.enum_type is not None:
+            setattr(body, field.name, _domain(tx, name))
+        elif field.is_repeated:
+            getattr(body, field.name).extend(_wires(tx, name))
+        else:
+            may_lack = (field.name, kind) in OPTIONAL
+            part = getattr(body, field.name)
+            part.SetInParent()
+            part.elements = to_wire(_felt(tx, name, 0 if may_lack else None))
 
 
-def _invoke_v1(tx: Json) -> Legacy:
-    return Legacy(
-        invoke_v1=Legacy.InvokeV1(
-            sender=_address(tx),
-            max_fee=_wire(_felt(tx, "max_fee")),
-            signature=_account_signature(tx),
-            calldata=_wires(tx, "calldata"),
-            nonce=_wire(_felt(tx, "nonce")),
-        )
-    )
-
-
-def _invoke_v3(tx: Json) -> Legacy:
-    if tx.get("proof_facts"):
-        raise GatewayFormatError("proof_facts", "have no field in the sync protocol yet")
-    return Legacy(
-        invoke_v3=pb.InvokeV3(
-            sender=_address(tx),
-            signature=_account_signature(tx),
-            calldata=_wires(tx, "calldata"),
-            resource_bounds=_resource_bounds(tx),
-            tip=_number(tx, "tip", U64, 0),
-            paymaster_data=_wires(tx, "paymaster_data"),
-            account_deployment_data=_wires(tx, "account_deployment_data"),
-            nonce_data_availability_mode=_domain(tx, "nonce_data_availability_mode"),
-            fee_data_availability_mode=_domain(tx, "fee_data_availability_mode"),
-            nonce=_wire(_felt(tx, "nonce")),
-        )
-    )
-
-
-def _declare_v0(tx: Json) -> Legacy:
-    return Legacy(
-        declare_v0=Legacy.DeclareV0WithoutClass(
-            sender=_address(tx),
-            max_fee=_wire(_felt(tx, "max_fee", 0)),
-            signature=_account_signature(tx),
-            class_hash=_hash(_felt(tx, "class_hash")),
-        )
-    )
-
-
-def _declare_v1(tx: Json) -> Legacy:
-    return Legacy(
-        declare_v1=Legacy.DeclareV1WithoutClass(
-            sender=_address(tx),
-            max_fee=_wire(_felt(tx, "max_fee")),
-            signature=_account_signature(tx),
-            class_hash=_hash(_felt(tx, "class_hash")),
-            nonce=_wire(_felt(tx, "nonce")),
-        )
-    )
-
-
-def _declare_v2(tx: Json) -> Legacy:
-    return Legacy(
-        declare_v2=Legacy.DeclareV2WithoutClass(
-            sender=_address(tx),
-            max_fee=_wire(_felt(tx, "max_fee")),
-            signature=_account_signature(tx),
-            class_hash=_hash(_felt(tx, "class_hash")),
-            nonce=_wire(_felt(tx, "nonce")),
-            compiled_class_hash=_hash(_felt(tx, "compiled_class_hash")),
-        )
-    )
-
-
-def _declare_v3(tx: Json) -> Legacy:
-    common = pb.DeclareV3Common(
-        sender=_address(tx),
-        signature=_account_signature(tx),
-        nonce=_wire(_felt(tx, "nonce")),
-        compiled_class_hash=_hash(_felt(tx, "compiled_class_hash")),
-        resource_bounds=_resource_bounds(tx),
-        tip=_number(tx, "tip", U64, 0),
-        paymaster_data=_wires(tx, "paymaster_data"),
-        account_deployment_data=_wires(tx, "account_deployment_data"),
-        nonce_data_availability_mode=_domain(tx, "nonce_data_availability_mode"),
-        fee_data_availability_mode=_domain(tx, "fee_data_availability_mode"),
-    )
-    return Legacy(
-        declare_v3=Legacy.DeclareV3WithoutClass(
-            common=common, class_hash=_hash(_felt(tx, "class_hash"))
-        )
-    )
-
-
-def _deploy(tx: Json) -> Legacy:
-    return Legacy(
-        deploy=Legacy.Deploy(
-            class_hash=_hash(_felt(tx, "class_hash")),
-            address_salt=_wire(_felt(tx, "contract_address_salt")),
-            calldata=_wires(tx, "constructor_calldata"),
-            version=_number(tx, "version", U32, 0),
-        )
-    )
-
-
-def _deploy_account_v1(tx: Json) -> Legacy:
-    return Legacy(
-        deploy_account_v1=Legacy.DeployAccountV1(
-            max_fee=_wire(_felt(tx, "max_fee")),
-            signature=_account_signature(tx),
-            class_hash=_hash(_felt(tx, "class_hash")),
-            nonce=_wire(_felt(tx, "nonce")),
-            address_salt=_wire(_felt(tx, "contract_address_salt")),
-            calldata=_wires(tx, "constructor_calldata"),
-        )
-    )
-
-
-def _deploy_account_v3(tx: Json) -> Legacy:
-    return Legacy(
-        deploy_account_v3=pb.DeployAccountV3(
-            signature=_account_signature(tx),
-            class_hash=_hash(_felt(tx, "class_hash")),
-            nonce=_wire(_felt(tx, "nonce")),
-            address_salt=_wire(_felt(tx, "contract_address_salt")),
-            calldata=_wires(tx, "constructor_calldata"),
-            resource_bounds=_resource_bounds(tx),
-            tip=_number(tx, "tip", U64, 0),
-            paymaster_data=_wires(tx, "paymaster_data"),
-            nonce_data_availability_mode=_domain(tx, "nonce_data_availability_mode"),
-            fee_data_availability_mode=_domain(tx, "fee_data_availability_mode"),
-        )
-    )
-
-
-def _l1_handler(tx: Json) -> Legacy:
-    return Legacy(
-        l1_handler=pb.L1HandlerV0(
-            nonce=_wire(_felt(tx, "nonce", 0)),  # none before 0.7; the field is required
-            address=_address(tx),
-            entry_point_selector=_wire(_felt(tx, "entry_point_selector")),
-            calldata=_wires(tx, "calldata"),
-        )
-    )
-
-
-def _account_signature(tx: Json) -> pb.AccountSignature:
-    return pb.AccountSignature(parts=_wires(tx, "signature"))
-
-
-def _address(tx: Json) -> pb.Address:
-    """The account or contract: `sender_address` today, `contract_address` in older answers."""
-    field = "contract_address" if tx.get("sender_address") is None else "sender_address"
-    return pb.Address(elements=_minimal(_felt(tx, field)))
+def _json_name(field: str, kind: str, tx: Json) -> str:
+    """The JSON key of a transaction's wire field; accounts and contracts have had two names."""
+    if field in ("sender", "address"):
+        return "contract_address" if tx.get("sender_address") is None else "sender_address"
+    if field == "address_salt":
+        return "contract_address_salt"
+    if field == "calldata" and kind.startswith("deploy"):
+        return "constructor_calldata"
+    return field
 
 
 def _resource_bounds(tx: Json) -> pb.ResourceBounds:
@@ -473,7 +383,7 @@ def _resource_limits(bounds: Json, name: str) -> pb.ResourceLimits:
         )
 
 
-def _domain(tx: Json, field: str) -> pb.VolitionDomain.ValueType:
+def _domain(tx: Json, field: str) -> pb.VolitionDomain:
     value = tx.get(field, 0)
     if value in (0, "L1", "0x0"):
         return pb.L1
@@ -482,7 +392,7 @@ def _domain(tx: Json, field: str) -> pb.VolitionDomain.ValueType:
     raise GatewayFormatError(field, "is neither 0 nor 1")
 
 
-def _receipt(receipt: Json, tx: Json, message: Legacy) -> pb.Receipt:
+def _receipt(receipt: Json, tx: Json, message: pb.TransactionInBlock) -> pb.Receipt:
     kind = message.WhichOneof("txn") or ""
     common = _receipt_common(receipt, fri=kind.endswith("_v3"))
     if kind == "l1_handler":
@@ -501,7 +411,7 @@ def _receipt(receipt: Json, tx: Json, message: Legacy) -> pb.Receipt:
 
 
 def _deployed_address(tx: Json) -> pb.Felt252:
-    return pb.Felt252(elements=_address(tx).elements)
+    return _wire(_felt(tx, _json_name("address", "deploy", tx)))
 
 
 def _message_hash(handler: pb.L1HandlerV0) -> bytes:
@@ -510,7 +420,7 @@ def _message_hash(handler: pb.L1HandlerV0) -> bytes:
     words += [_int(handler.address), _int(handler.nonce), _int(handler.entry_point_selector)]
     payload = [_int(part) for part in handler.calldata[1:]]
     words += [len(payload), *payload]
-    return keccak(b"".join(word.to_bytes(32, "big") for word in words))
+    return to_bytes32(keccak(b"".join(to_bytes32(word) for word in words)))
 
 
 def _receipt_common(receipt: Json, *, fri: bool) -> pb.Receipt.Common:
@@ -599,7 +509,10 @@ def _fill_sierra(sierra: pb.Cairo1Class, definition: Json) -> None:
 
 def _fill_cairo0(cairo0: pb.Cairo0Class, definition: Json) -> None:
     cairo0.abi = json.dumps(definition.get("abi", []), separators=(",", ":"))
-    cairo0.program = classes.pack_program(_object(definition, "program"))
+    try:
+        cairo0.program = classes.pack_program(_object(definition, "program"))
+    except classes.MalformedClass as error:
+        raise GatewayFormatError("program", str(error)) from error
     for kind, selector, offset in _entry_points(definition, "offset"):
         point = pb.EntryPoint(selector=_wire(selector), offset=offset)
         getattr(cairo0, kind).append(point)
@@ -618,7 +531,7 @@ def _entry_points(definition: Json, number: str) -> Iterator[tuple[str, int, int
 
 
 def block_to_gateway(wire: WireBlock, transaction_hashes: Sequence[int]) -> dict[str, Any]:
-    """Write a verified block as an answer of get_block; the hashes are those of its transactions."""
+    """Write a verified block as an answer of get_block; the hashes are its transactions'."""
     header = wire.header
     result: dict[str, Any] = {
         "block_hash": _hex(header.block_hash),
@@ -739,7 +652,7 @@ def _roots_out(header: pb.SignedBlockHeader) -> dict[str, Any]:
 def _prices_out(header: pb.SignedBlockHeader) -> dict[str, dict[str, str]]:
     prices: dict[str, dict[str, str]] = {}
     for field, (holder, key) in PRICE_FIELDS.items():
-        if header.HasField(field):  # type: ignore[arg-type]  # names from the table above
+        if header.HasField(field):
             price = getattr(header, field)
             prices.setdefault(holder, {})[key] = hex(price.low + price.high * U64)
     return prices
@@ -773,3 +686,231 @@ def _declaration_out(
     diff["migrated_compiled_classes" if known else "declared_classes"].append(
         {"class_hash": class_hash, "compiled_class_hash": _hex(declaration.compiled_class_hash)}
     )
+
+
+def _transaction_out(pair: pb.TransactionWithReceipt, tx_hash: int) -> dict[str, Any]:
+    field = pair.transaction.WhichOneof("txn")
+    assert field is not None, "verified transactions have a type"
+    kind, version = next(key for key, value in TRANSACTIONS.items() if value == field)
+    result: dict[str, Any] = {"transaction_hash": hex(tx_hash), "version": hex(version)}
+    _write_transaction(getattr(pair.transaction, field), field, result)
+    address = deployed_address(pair.transaction)  # a receipt states it too, but no hash binds that
+    if address is not None:
+        result["contract_address" if field == "deploy" else "sender_address"] = hex(address)
+    return {**result, "type": kind}
+
+
+def _write_transaction(body: Message, kind: str, result: dict[str, Any]) -> None:
+    """Write every field of one transaction message under the JSON key that stands for it."""
+    today = {} if kind in ("invoke_v0", "l1_handler", "deploy") else {"sender_address": ""}
+    for field in body.DESCRIPTOR.fields:
+        name = _json_name(field.name, kind, today)
+        value = getattr(body, field.name)
+        if field.name == "common":
+            _write_transaction(value, kind, result)
+        elif field.name == "signature":
+            result[name] = _hexes(value.parts)
+        elif field.name == "resource_bounds":
+            result[name] = _resource_bounds_out(value)
+        elif field.enum_type is not None:
+            result[name] = int(value)
+        elif field.is_repeated:
+            result[name] = _hexes(value)
+        else:
+            result[name] = hex(value) if field.name in ("tip", "version") else _hex(value)
+
+
+def _resource_bounds_out(bounds: pb.ResourceBounds) -> dict[str, Any]:
+    limits = {"L1_GAS": bounds.l1_gas, "L2_GAS": bounds.l2_gas}
+    if bounds.HasField("l1_data_gas"):
+        limits["L1_DATA_GAS"] = bounds.l1_data_gas
+    return {
+        name: {
+            "max_amount": _hex(limit.max_amount),
+            "max_price_per_unit": _hex(limit.max_price_per_unit),
+        }
+        for name, limit in limits.items()
+    }
+
+
+def _receipt_out(pair: pb.TransactionWithReceipt) -> dict[str, Any]:
+    kind = pair.receipt.WhichOneof("type")
+    assert kind is not None, "verified receipts have a type"
+    common = getattr(pair.receipt, kind).common
+    result: dict[str, Any] = {
+        "actual_fee": _hex(common.actual_fee),
+        "execution_status": "SUCCEEDED",
+        "execution_resources": _resources_out(common.execution_resources),
+        "l2_to_l1_messages": [
+            {
+                "from_address": _hex(message.from_address),
+                "to_address": "0x" + message.to_address.elements.hex(),
+                "payload": _hexes(message.payload),
+            }
+            for message in common.messages_sent
+        ],
+    }
+    if common.HasField("revert_reason"):
+        result |= {"execution_status": "REVERTED", "revert_error": common.revert_reason}
+    if kind == "l1_handler":
+        result["l1_to_l2_consumed_message"] = _consumed_message(pair.transaction.l1_handler)
+    return result
+
+
+def _consumed_message(handler: pb.L1HandlerV0) -> dict[str, Any]:
+    sender = _int(handler.calldata[0]) if handler.calldata else 0
+    return {
+        "from_address": f"0x{sender:0{2 * ETHEREUM_ADDRESS_BYTES}x}",
+        "to_address": _hex(handler.address),
+        "selector": _hex(handler.entry_point_selector),
+        "payload": _hexes(handler.calldata[1:]),
+        "nonce": _hex(handler.nonce),
+    }
+
+
+def _resources_out(resources: pb.Receipt.ExecutionResources) -> dict[str, Any]:
+    counters = {name: getattr(resources.builtins, field) for name, field in BUILTINS.items()}
+    result: dict[str, Any] = {
+        "n_steps": resources.steps,
+        "n_memory_holes": resources.memory_holes,
+        "builtin_instance_counter": {name: count for name, count in counters.items() if count},
+    }
+    data_gas = _int(resources.l1_data_gas)
+    if resources.HasField("l1_gas"):
+        result["data_availability"] = {"l1_gas": _int(resources.l1_gas), "l1_data_gas": data_gas}
+    if resources.HasField("total_l1_gas"):
+        total = {"l1_gas": _int(resources.total_l1_gas), "l1_data_gas": data_gas}
+        if resources.HasField("l2_gas"):
+            total["l2_gas"] = _int(resources.l2_gas)
+        result["total_gas_consumed"] = total
+    return result
+
+
+def _entry_points_out(holder: Message, json_name: str, wire_name: str) -> dict[str, Any]:
+    return {
+        kind: [
+            {"selector": _hex(point.selector), json_name: getattr(point, wire_name)}
+            for point in getattr(holder, field)
+        ]
+        for kind, field in ENTRY_POINTS.items()
+    }
+
+
+# ---- reading JSON values, each with its field's name in the error --------------------------------
+
+
+@contextmanager
+def _inside(path: str) -> Iterator[None]:
+    """Put the path of the surrounding object before the field an error names."""
+    try:
+        yield
+    except GatewayFormatError as error:
+        raise GatewayFormatError(f"{path}.{error.field}", error.reason) from None
+
+
+def _checked(value: Any, field: str = "item") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise GatewayFormatError(field, "is not an object")
+    return value
+
+
+def _object(holder: Json, field: str) -> dict[str, Any]:
+    return _checked(_required(holder, field), field)
+
+
+def _map(holder: Json, field: str) -> dict[str, Any]:
+    """An object that may be absent, and is then empty."""
+    value = holder.get(field)
+    return {} if value is None else _checked(value, field)
+
+
+def _list(holder: Json, field: str, *, required: bool = True) -> list[Any]:
+    value = _required(holder, field) if required else holder.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise GatewayFormatError(field, "is not a list")
+    return value
+
+
+def _text(holder: Json, field: str, default: str | None = None) -> str:
+    value = holder.get(field)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise GatewayFormatError(field, "is missing" if value is None else "is not a string")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise GatewayFormatError(field, "is not Unicode text")
+    return value
+
+
+def _felt(holder: Json, field: str, default: int | None = None) -> int:
+    return _integer(_required(holder, field, default), field, P)
+
+
+def _felts(holder: Json, field: str, *, required: bool = True) -> list[int]:
+    items = _list(holder, field, required=required)
+    return [_integer(item, f"{field}[{index}]", P) for index, item in enumerate(items)]
+
+
+def _number(holder: Json, field: str, bound: int, default: int | None = None) -> int:
+    return _integer(_required(holder, field, default), field, bound)
+
+
+def _pairs(holder: Json, field: str, first: str, second: str) -> list[tuple[int, int]]:
+    """Two felts of each object in a list, in its order; no list counts as an empty one."""
+    pairs = []
+    for index, item in enumerate(_list(holder, field, required=False)):
+        with _inside(f"{field}[{index}]"):
+            pairs.append((_felt(_checked(item), first), _felt(item, second)))
+    return pairs
+
+
+def _required(holder: Json, field: str, default: int | None = None) -> Any:
+    value = holder.get(field)
+    if value is None:
+        value = default
+    if value is None:
+        raise GatewayFormatError(field, "is missing")
+    return value
+
+
+def _integer(value: object, field: str, bound: int) -> int:
+    """A number written as hex with or without 0x, or as a JSON integer; below `bound`."""
+    if isinstance(value, str):
+        found = HEX.fullmatch(value)
+        if found is None:
+            raise GatewayFormatError(field, "is not a hex number")
+        value = int(found[1], 16)
+    elif not isinstance(value, int) or isinstance(value, bool):
+        raise GatewayFormatError(field, "is not a number")
+    if not 0 <= value < bound:
+        raise GatewayFormatError(field, "is out of range")
+    return value
+
+
+# ---- felts on the wire ---------------------------------------------------------------------------
+
+
+def _wire(felt: int) -> pb.Felt252:
+    return pb.Felt252(elements=to_wire(felt))
+
+
+def _wires(holder: Json, field: str) -> list[pb.Felt252]:
+    return [_wire(felt) for felt in _felts(holder, field)]
+
+
+def _hash(felt: int) -> pb.Hash:
+    return pb.Hash(elements=to_wire(felt))
+
+
+def _int(message: HasElements) -> int:
+    return int.from_bytes(message.elements, "big")
+
+
+def _hex(message: HasElements) -> str:
+    return hex(_int(message))
+
+
+def _hexes(messages: Iterable[HasElements]) -> list[str]:
+    return [_hex(message) for message in messages]

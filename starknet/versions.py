@@ -80,8 +80,8 @@ class Rules:
     migrates_classes: bool  # state diffs may carry new compiled hashes of classes declared before
 
     @property
-    def header_binds(self) -> bool:
-        """Whether the block hash can be computed from the header's own fields and commitments."""
+    def receipts_in_hash(self) -> bool:
+        """Whether the block hash covers every part, so that the header alone gives it (since 0.13.2)."""
         return self.block_hash is not BlockHash.CLASSIC
 
 
@@ -162,4 +162,9 @@ def rules_for(version: str) -> Rules:
 
 def wire_rules(rules: Rules) -> Rules:
     """The rules of the commitments that a header carries: blocks older than 0.13.2 carry those of 0.13.2."""
-    return rules if rules.header_binds else _V0_13_2
+    return rules if rules.receipts_in_hash else _V0_13_2
+
+
+def is_fully_bound(version: str) -> bool:
+    """Whether a block of this version is bound by its header alone; raises UnknownVersion."""
+    return rules_for(version).receipts_in_hash

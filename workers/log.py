@@ -22,7 +22,7 @@ FORMATS = ("console", "json")
 _NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
 
 
-def setup(level: str, format: str, process: str) -> None:  # noqa: A002 (the flag's own name)
+def setup(level: str, format: str, process: str) -> None:
     """Send the whole process's log to stderr; libraries below it speak from WARN up. ValueError names a bad choice."""
     if level.lower() not in LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
@@ -52,7 +52,9 @@ class Console(logging.Formatter):
         if values:
             columns.append(_json(values))
         line = "\t".join(columns)
-        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+        return (
+            line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+        )
 
 
 class Json(logging.Formatter):
@@ -87,7 +89,9 @@ def _where(record: logging.LogRecord) -> str:
 
 def _one_line(text: str) -> str:
     """Keep what a peer sent from starting a line or a column of its own."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:

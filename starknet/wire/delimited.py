@@ -18,20 +18,28 @@ class Serializable(Protocol):
 
 
 def split(body: bytes | memoryview, message_max: int) -> Iterator[memoryview]:
-    """The payloads of a body in order, without copying; ``message_max`` is in bytes.
+    """The payloads of a body in order, without copying; ``message_max`` is in bytes. Raises MalformedBody."""
+    view = memoryview(body)
+    for _, payload, end in spans(view, message_max):
+        yield view[payload:end]
+
+
+def spans(body: bytes | memoryview, message_max: int) -> Iterator[tuple[int, int, int]]:
+    """Where each message lies: (start of its length, start of its payload, end); ``message_max`` in bytes.
 
     Raises MalformedBody at a length above ``message_max``, a cut-off payload, or a bad varint.
     """
     view = memoryview(body)
-    position = 0
-    while position < len(view):
-        length, position = _varint(view, position)
+    start = 0
+    while start < len(view):
+        length, payload = _varint(view, start)
         if length > message_max:
             raise MalformedBody(f"message of {length} bytes, {message_max} allowed")
-        if position + length > len(view):
+        end = payload + length
+        if end > len(view):
             raise MalformedBody(f"message of {length} bytes is cut off")
-        yield view[position : position + length]
-        position += length
+        yield start, payload, end
+        start = end
 
 
 def join(messages: Iterable[Serializable | bytes | memoryview]) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from broker.codec import Body
 
-from starknet.versions import is_fully_bound
+from starknet.versions import rules_for
 from workers.component import Component
 from workers.errors import PeerFault
 from workers.frames import frames
@@ -13,7 +13,7 @@ from workers.messages import HeaderInfo
 
 def suspects(component: Component, version: str) -> tuple[Component, ...]:
     """Who may have lied when a part misses its header's count: before 0.13.2 the header is not bound either."""
-    if component is Component.HEADERS or is_fully_bound(version):
+    if component is Component.HEADERS or rules_for(version).receipts_in_hash:
         return (component,)
     return (Component.HEADERS, component)
 

@@ -179,7 +179,9 @@ def _felt(request: Request, name: str) -> int:
         raise _malformed(f"Key not found: {name}.")
     digits = text[2:] if text[:2] in ("0x", "0X") else ""
     if not (0 < len(digits) <= 66 and all(c in "0123456789abcdefABCDEF" for c in digits)):
-        raise _malformed(f"{name} should be a hexadecimal string starting with 0x, got: {text[:80]}.")
+        raise _malformed(
+            f"{name} should be a hexadecimal string starting with 0x, got: {text[:80]}."
+        )
     value = int(digits, 16)
     if value >> FELT_BITS:
         raise _malformed(f"{name} is out of range, got: {text[:80]}.")

@@ -1,0 +1,79 @@
+"""Where broker and workers meet: a socket in a folder that nobody but this user can enter, held by one broker."""
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_IPC = "ipc://"
+_PATH_BYTES_MAX = 107  # sockaddr_un.sun_path
+
+
+class EndpointError(ValueError):
+    """The endpoint cannot be used; the text is one line for the operator."""
+
+
+def socket_path(endpoint: str) -> Path:
+    """Return the path of an ``ipc://`` endpoint; refuse every other kind."""
+    if endpoint.startswith("tcp://"):
+        raise EndpointError(
+            f"{endpoint}: tcp:// without keys is refused; use ipc:// on this machine"
+        )
+    path = endpoint.removeprefix(_IPC)
+    if path == endpoint or not path or path[0] in "@*":
+        raise EndpointError(f"{endpoint}: not an endpoint of the form ipc:///folder/name")
+    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        raise EndpointError(
+            f"{endpoint}: longer than {_PATH_BYTES_MAX} bytes; choose a shorter path"
+        )
+    return Path(path)
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder for this user alone, or check the one that is there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EndpointError(f"{folder}: cannot be created: {error.strerror}") from error
+    check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that others own or can enter: they could take or forge the node's messages."""
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        raise EndpointError(f"{folder}: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise EndpointError(f"{folder}: is not a folder")
+    if found.st_uid != os.geteuid():
+        raise EndpointError(f"{folder}: belongs to user {found.st_uid}, not to {os.geteuid()}")
+    if found.st_mode & 0o077:
+        raise EndpointError(f"{folder}: others may enter it; run chmod 700 {folder}")
+
+
+@contextmanager
+def held(endpoint: str) -> Iterator[None]:
+    """Hold the endpoint for one broker; the lock falls with the process, however it ends."""
+    path = socket_path(endpoint)
+    make_folder(path.parent)
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _lock(lock, endpoint)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, endpoint: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        raise EndpointError(
+            f"another node already runs on {endpoint}; stop it or use another --db-path"
+        ) from error

@@ -1,0 +1,220 @@
+"""The command line: ``hera`` and its verbs. It reads options and calls; the work is elsewhere, imported when needed."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from node.banner import VERSION
+from node.config import EX_CONFIG, KEYS, Config, ConfigError, load, port
+
+OptionAdder = Callable[[Callable[..., Any]], Callable[..., Any]]
+_BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its code."""
+    cli(prog_name="hera")
+    raise AssertionError("click exits by itself")
+
+
+class _Command(click.Command):
+    """A command whose boolean options are written ``--http`` or ``--http=true``, as Go programs take them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _spell_out(args))
+
+
+class _Group(click.Group):
+    """As ``_Command``; its own options go before or after the verb."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _spell_out(args))
+
+
+def _spell_out(args: list[str]) -> list[str]:
+    """Write ``--http`` as ``--http=true``, so that it never takes the next word for its value."""
+    return [f"{arg}=true" if arg in _BOOLEANS else arg for arg in args]
+
+
+def _node_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a node; ``node.config`` parses their values."""
+    for key in reversed(KEYS):
+        words = f"{key.help}  [default: {key.default}]" if key.default else key.help
+        function = click.option(
+            f"--{key.name}", key.name.replace("-", "_"), metavar=key.metavar, help=words
+        )(function)
+    return click.option("--config", metavar="FILE", help="TOML file with these options as keys.")(
+        function
+    )
+
+
+@click.group(cls=_Group, invoke_without_command=True, context_settings={"max_content_width": 110})
+@click.version_option(VERSION, prog_name="hera", message="%(prog)s %(version)s")
+@_node_options
+@click.pass_context
+def cli(ctx: click.Context, /, **options: str | None) -> None:
+    """Hera, a Starknet full node. Without a command it runs the node.
+
+    Each option is also read from the environment (--p2p-peers is HERA_P2P_PEERS) and from the file of
+    --config. A flag overrides the environment, which overrides the file.
+    """
+    ctx.obj = options
+    if ctx.invoked_subcommand is None:
+        _run(ctx)
+
+
+@cli.command(cls=_Command)
+@_node_options
+@click.pass_context
+def run(ctx: click.Context, /, **_: str | None) -> None:
+    """Run the node: all of its processes."""
+    _run(ctx)
+
+
+@cli.command(cls=_Command)
+@click.argument("name")
+@click.option(
+    "--name", "instance", metavar="INSTANCE", help="This process's own name, such as verify-2."
+)
+@_node_options
+@click.pass_context
+def worker(ctx: click.Context, /, name: str, instance: str | None, **_: str | None) -> None:
+    """Run one process of the node alone: NAME as in docs/architecture.md, such as verify or commit."""
+    config = _config(ctx)
+    from node import processes
+
+    sys.exit(_one_line(lambda: processes.run_worker(config, name, instance or name)))
+
+
+@cli.command(cls=_Command)
+@_node_options
+@click.pass_context
+def broker(ctx: click.Context, /, **_: str | None) -> None:
+    """Run the broker alone: the queues between the other processes."""
+    config = _config(ctx)
+    from node import processes
+
+    sys.exit(_one_line(lambda: processes.run_broker(config)))
+
+
+@cli.command()
+def genp2pkeypair() -> None:
+    """Draw a key pair for --p2p-private-key and print it with its PeerID."""
+    from workers.p2p import keys
+
+    pair = keys.generate()
+    click.echo(f"P2P Private Key: {pair.private_hex}")
+    click.echo(f"P2P Public Key: {pair.public_hex}")
+    click.echo(f"P2P PeerID: {pair.peer_id}")
+
+
+@cli.command()
+@click.option(
+    "--url", default="http://localhost:6060", show_default=True, help="The node's HTTP server."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def status(url: str, as_json: bool) -> None:
+    """Show how far a running node is."""
+    from node import status as shown
+
+    sys.exit(shown.show(url, as_json=as_json))
+
+
+@cli.group()
+def gateway() -> None:
+    """A local feeder gateway, for tests and for networks of one's own."""
+
+
+@gateway.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--devnet", is_flag=True, help="Serve a generated chain instead of a folder.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", "port_text", default="8085", show_default=True, help="Port to listen on.")
+@click.option(
+    "--blocks", default=250, show_default=True, type=click.IntRange(1), help="Length of the devnet."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the devnet."
+)
+def serve(
+    folder: Path | None, devnet: bool, host: str, port_text: str, blocks: int, seed: int
+) -> None:
+    """Serve the recorded network in FOLDER, or a generated one with --devnet."""
+    if devnet == (folder is not None):
+        raise click.UsageError("give either a folder of recorded blocks or --devnet")
+    from node import processes
+
+    number = _checked("--port", port, port_text)
+    sys.exit(
+        _one_line(lambda: processes.run_gateway(folder, host, number, blocks=blocks, seed=seed))
+    )
+
+
+@cli.command()
+@click.option(
+    "--blocks", default=250, show_default=True, type=click.IntRange(1), help="Length of the chain."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the chain."
+)
+@click.option(
+    "--keep", metavar="DIR", type=click.Path(path_type=Path), help="Keep databases and logs in DIR."
+)
+@click.option(
+    "--timeout", default=600, show_default=True, type=click.IntRange(1), help="Seconds at most."
+)
+def demo(blocks: int, seed: int, keep: Path | None, timeout: int) -> None:
+    """Sync three nodes from a generated chain, the last one only from the second; compare what they hold."""
+    from node import demo as shown
+
+    sys.exit(_one_line(lambda: shown.run(blocks=blocks, seed=seed, keep=keep, seconds_max=timeout)))
+
+
+def _run(ctx: click.Context) -> NoReturn:
+    config = _config(ctx)
+    from node import run as node_run
+
+    sys.exit(_one_line(lambda: node_run.run(config)))
+
+
+def _config(ctx: click.Context) -> Config:
+    """Join the options before and after the verb (the later win) with environment and file, or exit 78."""
+    merged: dict[str, str] = {}
+    for level in (ctx.parent, ctx):
+        merged |= _set_options(level.params if level is not None else {})
+    path = merged.pop("config", None)
+    try:
+        return load(merged, os.environ, config=path)
+    except ConfigError as error:
+        _refuse(str(error))
+
+
+def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
+    names = {key.name.replace("-", "_"): key.name for key in KEYS} | {"config": "config"}
+    return {
+        names[name]: value for name, value in params.items() if name in names and value is not None
+    }
+
+
+def _checked(name: str, parse: Callable[[str], int], text: str) -> int:
+    try:
+        return parse(text)
+    except ValueError as error:
+        _refuse(f"{name}: {error}")
+
+
+def _one_line(call: Callable[[], int]) -> int:
+    """Return the exit code of ``call``; what a configuration made impossible is one line and exit 78."""
+    try:
+        return call()
+    except ConfigError as error:
+        _refuse(str(error))
+
+
+def _refuse(line: str) -> NoReturn:
+    click.echo(f"Error: {line}", err=True)
+    sys.exit(EX_CONFIG)

@@ -1,0 +1,493 @@
+"""Config: lets through one whole, typed configuration, or stops with one line that says what is wrong and where.
+
+Precedence: flag > environment (``HERA_…``) > TOML file (``--config``) > default. Every value, wherever it comes from,
+is first a text and passes the same parser. Nothing else in Hera reads the environment.
+"""
+
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from broker import endpoint
+from node import networks
+from node.banner import VERSION
+from starknet.network import Network
+from workers.settings import P2PSettings, Settings
+
+T = TypeVar("T")
+
+EX_CONFIG = 78  # exit code of a configuration that cannot be run, as in sysexits.h
+ENV_PREFIX = "HERA_"
+LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
+LOG_FORMATS = ("console", "json")
+LISTEN_DEFAULT = "/ip4/0.0.0.0/tcp/0"
+SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107; ZeroMQ and the closing zero want some of them
+MEMORY_MIB_DEFAULT = 256
+MEMORY_MIB_MIN = 16
+MEMORY_MIB_MAX = 65536
+WORKERS_MAX = 256
+FEEDER_POLL_SECONDS = (
+    5.0  # a new block comes every few seconds; asking faster only burdens the gateway
+)
+CUSTOM_KEYS = (
+    "cn-name",
+    "cn-feeder-url",
+    "cn-gateway-url",
+    "cn-l1-chain-id",
+    "cn-l2-chain-id",
+    "cn-core-contract-address",
+    "cn-unverifiable-range",
+)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be run; the text is one line that names what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a node can be told. ``given`` holds what was set, as texts, so that a child can be told the same."""
+
+    db_path: Path
+    network: Network
+    log_level: str
+    log_format: str
+    http: bool
+    http_host: str
+    http_port: int
+    p2p: bool
+    p2p_addr: tuple[str, ...]
+    p2p_public_addr: tuple[str, ...]
+    p2p_peers: tuple[str, ...]
+    p2p_feeder_node: bool
+    p2p_private_key: bytes | None  # 32-byte seed
+    feeder_url: str | None  # None: the network's own
+    public_key: int | None
+    verify_workers: int
+    memory_budget_mib: int
+    given: tuple[tuple[str, str], ...]
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the processes' sockets: ``run`` in the database, or a short one for a long path."""
+        inside = self.db_path / "run"
+        if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
+            return inside
+        digest = sha256(os.fsencode(self.db_path)).hexdigest()[:16]
+        return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
+
+    @property
+    def broker(self) -> str:
+        """The broker's ZeroMQ endpoint; it follows from ``db_path`` alone, so that every process finds it."""
+        return f"ipc://{self.run_folder / 'broker'}"
+
+    def with_given(self, **values: str) -> "Config":
+        """Return a copy in which these keys (``_`` for ``-``) are set; no validation: ours are right."""
+        merged = dict(self.given) | {
+            name.replace("_", "-"): value for name, value in values.items()
+        }
+        return replace(self, given=tuple(sorted(merged.items())))
+
+    def with_drawn_key(self) -> "Config":
+        """Return a copy with a private key, drawn at random if none was given."""
+        if self.p2p_private_key is not None:
+            return self
+        seed = secrets.token_bytes(32)
+        return replace(self.with_given(p2p_private_key=seed.hex()), p2p_private_key=seed)
+
+    def make_folders(self) -> None:
+        """Create the database's folder and the sockets' folder, for this user alone; ConfigError if impossible."""
+        try:
+            self.db_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"db-path: {self.db_path} cannot be created ({error.strerror}): choose another --db-path"
+            ) from None
+        try:
+            self.run_folder.mkdir(mode=0o700, exist_ok=True)
+            endpoint.check_folder(self.run_folder)
+        except OSError as error:
+            raise ConfigError(f"{self.run_folder} cannot be created: {error.strerror}") from None
+        except endpoint.EndpointError as error:
+            raise ConfigError(str(error)) from None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process this same configuration."""
+        return {variable(name): value for name, value in self.given}
+
+    def shown(self) -> dict[str, str]:
+        """Return what was set, for the log, with the private key masked."""
+        return {k: "(hidden)" if k == "p2p-private-key" else v for k, v in self.given}
+
+    def settings(self, public_key: int | None) -> Settings:
+        """Return what a worker is told; a private key is drawn where none was given."""
+        return Settings(
+            network=self.network,
+            db_path=self.db_path,
+            broker=self.broker,
+            memory_bytes=self.memory_budget_mib << 20,
+            log_level=self.log_level,
+            log_format=self.log_format,
+            p2p=self._p2p_settings() if self.p2p else None,
+            feeder_url=self.feeder_url or self.network.feeder_url,
+            feeder_poll_seconds=FEEDER_POLL_SECONDS,
+            http_host=self.http_host,
+            http_port=self.http_port,
+            public_key=public_key,
+            version=VERSION,
+        )
+
+    def _p2p_settings(self) -> P2PSettings:
+        return P2PSettings(
+            listen=self.p2p_addr,
+            public=self.p2p_public_addr,
+            peers=self.p2p_peers,
+            private_key=self.p2p_private_key or secrets.token_bytes(32),
+            serve_only=self.p2p_feeder_node,
+        )
+
+
+@dataclass(frozen=True)
+class Key:
+    """One option: its name as a flag, what TOML may hold (``kind``), and its words in the help text."""
+
+    name: str
+    kind: str  # text | bool | int | list
+    help: str
+    metavar: str = "TEXT"
+    default: str = ""
+
+
+KEYS = (
+    Key("db-path", "text", "Folder of the database.", "DIR", "$PWD/hera"),
+    Key("network", "text", "Network to follow; see also the cn-* options.", "NAME", "mainnet"),
+    Key("log-level", "text", "trace, debug, info, warn or error.", "LEVEL", "info"),
+    Key("log-format", "text", "console or json.", "FORMAT", "console"),
+    Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
+    Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
+    Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
+    Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
+    Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
+    Key(
+        "p2p-peers",
+        "list",
+        "Peers to begin with, comma-separated, each with /p2p/ID.",
+        "MULTIADDR,…",
+    ),
+    Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
+    Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
+    Key(
+        "public-key",
+        "text",
+        "Sequencer's public key (pinned, or asked of the gateway, if absent).",
+        "HEX",
+    ),
+    Key("verify-workers", "int", "Processes that verify blocks (one a core if absent).", "N"),
+    Key("memory-budget", "int", "MiB of blocks in flight, not yet stored.", "MIB", "256"),
+    Key("cn-name", "text", "Custom network: name (all cn-* options or none).", "NAME"),
+    Key("cn-feeder-url", "text", "Custom network: feeder gateway.", "URL"),
+    Key("cn-gateway-url", "text", "Custom network: gateway.", "URL"),
+    Key("cn-l1-chain-id", "text", "Custom network: chain id of its layer 1.", "N"),
+    Key("cn-l2-chain-id", "text", "Custom network: chain id, such as SN_AWESOME.", "ID"),
+    Key("cn-core-contract-address", "text", "Custom network: its contract on layer 1.", "0xHEX"),
+    Key(
+        "cn-unverifiable-range",
+        "list",
+        "Custom network: first and last block whose hash follows no rule; [] for none.",
+        "[A,B]",
+    ),
+)
+NAMES = tuple(key.name for key in KEYS)
+
+
+def load(
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    config: str | None = None,
+    cwd: Path | None = None,
+) -> Config:
+    """Join flags, environment, file and defaults into one Config; raise ConfigError, one line, for bad input.
+
+    ``flags`` maps option names to texts. ``config`` is the TOML file's path (``HERA_CONFIG`` if None).
+    """
+    path = config if config is not None else environ.get(variable("config"), "")
+    values = _from_file(Path(path)) if path else {}
+    for name in NAMES:
+        if environ.get(variable(name)):
+            values[name] = _Value(environ[variable(name)], variable(name))
+    values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
+    return _build(_Values(values), cwd or Path.cwd())
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of option ``name``."""
+    return ENV_PREFIX + name.upper().replace("-", "_")
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A text and where it was set, for the error line."""
+
+    text: str
+    origin: str
+
+
+def _from_file(path: Path) -> dict[str, _Value]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"--config: {path} does not exist: create it or correct the path"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"--config: {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config: {path} is no valid TOML: {error}") from None
+    return {name: _file_value(name, value, path) for name, value in table.items()}
+
+
+def _file_value(name: str, value: object, path: Path) -> _Value:
+    key = next((key for key in KEYS if key.name == name), None)
+    origin = f"{name} in {path}"
+    if key is None:
+        near = get_close_matches(name, NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else "remove it; hera --help lists the keys"
+        raise ConfigError(f"{origin}: there is no such key: {hint}")
+    match key.kind, value:
+        case "bool", bool():
+            return _Value(str(value).lower(), origin)
+        case "int", int() if not isinstance(value, bool):
+            return _Value(str(value), origin)
+        case "text" | "list", str():
+            return _Value(value, origin)
+        case "list", list() if all(_is_item(item) for item in value):
+            return _Value(",".join(str(item) for item in value) or "[]", origin)
+        case "text", int() if name == "cn-l1-chain-id" and not isinstance(value, bool):
+            return _Value(str(value), origin)
+    wanted = {
+        "bool": "true or false, without quotes",
+        "int": "a whole number, without quotes",
+        "text": "a string in quotes",
+        "list": "a string, or a list",
+    }
+    raise ConfigError(f"{origin}: give {wanted[key.kind]}")
+
+
+def _is_item(item: object) -> bool:
+    return isinstance(item, str | int) and not isinstance(item, bool)
+
+
+class _Values:
+    """What was set, from any origin; parses each value and names its origin in the error line."""
+
+    def __init__(self, values: Mapping[str, _Value]) -> None:
+        self._set = {name: value for name, value in values.items() if value.text.strip()}
+
+    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Return the parsed value of option ``name``, or the default where it was not set."""
+        value = self._set.get(name)
+        if value is None:
+            return default
+        try:
+            return parse(value.text.strip())
+        except (ValueError, networks.NetworkError) as error:
+            raise ConfigError(f"{value.origin}: {error}") from None
+
+    def texts(self) -> dict[str, str]:
+        """Return the text of everything that was set."""
+        return {name: value.text.strip() for name, value in self._set.items()}
+
+
+def _build(values: _Values, cwd: Path) -> Config:
+    get = values.get
+    config = Config(
+        db_path=get("db-path", lambda text: Path(os.path.abspath(cwd / text)), cwd / "hera"),
+        network=_network(values),
+        log_level=get("log-level", lambda text: _one_of(text.lower(), LOG_LEVELS), "info"),
+        log_format=get("log-format", lambda text: _one_of(text.lower(), LOG_FORMATS), "console"),
+        http=get("http", boolean, False),
+        http_host=get("http-host", host, "localhost"),
+        http_port=get("http-port", port, 6060),
+        p2p=get("p2p", boolean, False),
+        p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
+        p2p_public_addr=get("p2p-public-addr", _public, ()),
+        p2p_peers=get("p2p-peers", _peers, ()),
+        p2p_feeder_node=get("p2p-feeder-node", boolean, False),
+        p2p_private_key=get("p2p-private-key", _private_key, None),
+        feeder_url=get("feeder-url", feeder_url, None),
+        public_key=get("public-key", networks.felt, None),
+        verify_workers=get("verify-workers", lambda text: _number(text, 1, WORKERS_MAX), cores()),
+        memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
+        given=(),
+    )
+    _check_together(config)
+    given = values.texts() | {"db-path": str(config.db_path)}
+    return replace(config, given=tuple(sorted(given.items())))
+
+
+def _check_together(config: Config) -> None:
+    if config.p2p_feeder_node and config.p2p_peers:
+        raise ConfigError(
+            "if any flags in the group [p2p-feeder-node p2p-peers] are set none of the others can be; "
+            "[p2p-feeder-node p2p-peers] were all set"
+        )
+    pinned = config.network.public_key
+    if config.public_key is not None and pinned not in (None, config.public_key):
+        raise ConfigError(
+            f"public-key: {config.public_key:#x} is not the key of {config.network.name} "
+            f"({pinned:#x}): leave it out or correct --network"
+        )
+
+
+def _network(values: _Values) -> Network:
+    """Return the named network or the one the cn-* options describe; never a mixture."""
+    given = values.texts()
+    custom = [name for name in CUSTOM_KEYS if name in given]
+    if not custom:
+        return values.get("network", networks.load, None) or networks.load("mainnet")
+    if "network" in given:
+        raise ConfigError(
+            "if any flags in the group [network cn-name] are set none of the others can be; "
+            f"[{custom[0]} network] were all set"
+        )
+    missing = [name for name in CUSTOM_KEYS if name not in given]
+    if missing:
+        raise ConfigError(
+            f"if any flags in the group [{' '.join(CUSTOM_KEYS)}] are set they must all be set; "
+            f"missing [{' '.join(missing)}]"
+        )
+    nothing: tuple[int | None, int | None] = (None, None)
+    first, last = values.get("cn-unverifiable-range", _block_range, nothing)
+    return Network(
+        name=given["cn-name"],
+        chain_id=values.get("cn-l2-chain-id", networks.chain_id, ""),
+        feeder_url=values.get("cn-feeder-url", feeder_url, ""),
+        gateway_url=values.get("cn-gateway-url", gateway_url, ""),
+        l1_chain_id=values.get("cn-l1-chain-id", _l1_chain_id, 0),
+        core_contract=values.get("cn-core-contract-address", networks.ethereum_address, ""),
+        public_key=None,
+        unverifiable_from=first,
+        unverifiable_to=last,
+    )
+
+
+# ---- parsers: text in, value out, ValueError with one clause that says what to give ---------------------------
+
+
+def boolean(text: str) -> bool:
+    """Read a yes or no the way Go's flags do."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ValueError(f'"{text}" is neither true nor false')
+
+
+def port(text: str) -> int:
+    """Read a TCP port."""
+    return _number(text, 1, 65535)
+
+
+def host(text: str) -> str:
+    """Read an IP address or a host name."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        pass
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    if len(text) > 253 or not re.fullmatch(rf"{label}(\.{label})*\.?", text) or text[-1].isdigit():
+        raise ValueError(f'"{text}" is neither an IP address nor a host name')
+    return text
+
+
+def feeder_url(text: str) -> str:
+    """Read the feeder gateway's URL; a URL without a path gets the gateway's own."""
+    return _with_path(text, "feeder_gateway/")
+
+
+def gateway_url(text: str) -> str:
+    """Read the gateway's URL; a URL without a path gets the gateway's own."""
+    return _with_path(text, "gateway/")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _with_path(text: str, path: str) -> str:
+    url = networks.base_url(text)
+    return url if urlsplit(url).path != "/" else url + path
+
+
+def _one_of(text: str, valid: Sequence[str]) -> str:
+    if text not in valid:
+        raise ValueError(f'"{text}" is not one of {", ".join(valid)}')
+    return text
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
+        raise ValueError(f'"{text}" is no whole number from {low} to {high}')
+    return int(text)
+
+
+def _memory(text: str) -> int:
+    return _number(text, MEMORY_MIB_MIN, MEMORY_MIB_MAX)
+
+
+def _l1_chain_id(text: str) -> int:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}|[0-9]{1,77}", text):
+        raise ValueError(f'"{text}" is no chain id: give a decimal number, or 0x and hex digits')
+    return int(text, 0) if text.startswith("0x") else int(text)
+
+
+def _block_range(text: str) -> tuple[int | None, int | None]:
+    inside = text.removeprefix("[").removesuffix("]").strip()
+    if not inside:
+        return None, None
+    match = re.fullmatch(r"([0-9]{1,18})\s*,\s*([0-9]{1,18})", inside)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f'"{text}" is no range: give FIRST,LAST block, or [] for none')
+    return int(match[1]), int(match[2])
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.strip("[]").split(",") if item.strip())
+
+
+def _listen(text: str) -> tuple[str, ...]:
+    from workers.p2p import addresses  # here, for a quick start: few commands need it
+
+    return tuple(str(addresses.parse_listen(item)) for item in _items(text))
+
+
+def _public(text: str) -> tuple[str, ...]:
+    from workers.p2p import addresses  # as above
+
+    return tuple(str(addresses.parse(item)) for item in _items(text))
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    from workers.p2p import addresses  # as above
+
+    return tuple(str(addresses.parse_peer(item)) for item in _items(text))
+
+
+def _private_key(text: str) -> bytes:
+    from workers.p2p import keys  # as above
+
+    return keys.parse(text).seed

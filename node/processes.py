@@ -1,0 +1,171 @@
+"""Processes: which ones a configuration needs, and what each of them runs. All of it follows from the pipeline page."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from setproctitle import setproctitle
+
+from broker import router
+from broker.endpoint import EndpointError
+from broker.topic import Topic
+from node import pipeline, poison
+from node.config import EX_CONFIG, Config, ConfigError
+from node.public_key import public_key
+from node.supervisor import Child
+from workers import log as logs
+from workers.log import log
+from workers.stage import Source, Stage
+
+Row = Source | Stage[Any]
+
+BROKER = "broker"
+NAP_SECONDS = 0.2
+
+
+def rows(config: Config) -> tuple[Row, ...]:
+    """Return the rows of the page that this node runs, in the order in which a block meets them."""
+    if config.p2p and not config.p2p_feeder_node:
+        begin: tuple[Row, ...] = (pipeline.P2P, *pipeline.FETCH, pipeline.ASSEMBLE)
+    else:
+        begin = (pipeline.FEEDER, *((pipeline.P2P_SERVE,) if config.p2p else ()))
+    ending = (pipeline.RPC,) if config.http else ()
+    return (*begin, pipeline.VERIFY, pipeline.COMMIT, *ending)
+
+
+def every_row() -> tuple[Row, ...]:
+    """Return every process that a node may have; their names are the NAMEs of ``hera worker``."""
+    return (pipeline.P2P, pipeline.FEEDER, *pipeline.PIPELINE, pipeline.RPC)
+
+
+def topics() -> tuple[Topic[Any], ...]:
+    """Return every topic of the page once."""
+    found: dict[str, Topic[Any]] = {}
+    for row in every_row():
+        takes = row.takes if isinstance(row.takes, tuple) else (row.takes,)
+        found |= {topic.name: topic for topic in (*takes, *row.gives)}
+    return tuple(found.values())
+
+
+def children(config: Config) -> tuple[Child, ...]:
+    """Return the processes of a node: the broker first, which is also stopped last.
+
+    Sources stop first, so that nothing new comes in; the stages follow in the order of the page.
+    """
+    last = len(every_row()) + 1
+    stages: tuple[Row, ...] = pipeline.PIPELINE
+    order = {stage.name: 1 + index for index, stage in enumerate(stages)}
+    order |= {stage.name: 1 for stage in pipeline.FETCH}  # the five are one step of a block's way
+    found = [Child(BROKER, _command("broker"), stops=last)]
+    for row in rows(config):
+        count = config.verify_workers if row is pipeline.VERIFY else 1
+        for index in range(1, count + 1):
+            name = f"{row.name}-{index}" if row is pipeline.VERIFY else row.name
+            argv = _command("worker", row.name, "--name", name)
+            found.append(Child(name, argv, stops=order.get(row.name, 0)))
+    return tuple(found)
+
+
+def run_worker(config: Config, name: str, instance: str) -> int:
+    """Run one row of the page in this process; return its exit code. ConfigError names the valid rows."""
+    by_name = {row.name: row for row in every_row()}
+    row = by_name.get(name)
+    if row is None:
+        raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
+    if name == pipeline.P2P.name and not config.p2p:
+        raise ConfigError("worker p2p needs --p2p")
+    if name == pipeline.P2P.name and config.p2p_feeder_node:
+        row = pipeline.P2P_SERVE
+    stop = begin(config, instance)
+    config.make_folders()
+    key = public_key(config, stop.wait)
+    if stop.asked():
+        return 0
+    settings = config.settings(key)
+    if isinstance(row, Source):
+        row.main(settings)
+        return 0
+    from workers import runtime  # here: only stages have the loop
+
+    return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
+
+
+def run_broker(config: Config) -> int:
+    """Run the broker in this process until SIGTERM; return its exit code."""
+    stop = begin(config, BROKER)
+    config.make_folders()
+    try:
+        router.serve(
+            config.broker,
+            topics(),
+            stop=stop.asked,
+            poison=poison.record_of(topics()),
+            poison_topic=pipeline.FAULTS.name,
+        )
+    except EndpointError as error:
+        log.error(str(error))
+        return EX_CONFIG
+    return 0
+
+
+def run_gateway(folder: Path | None, host: str, port: int, *, blocks: int, seed: int) -> int:
+    """Serve the recorded folder, or a generated chain if there is none, until SIGTERM."""
+    from workers.gateway import gateway  # here: only this verb has a use for them
+    from workers.gateway.source import ChainSource, GatewayError
+
+    setproctitle("hera: gateway")
+    logs.setup("info", "console", "gateway")
+    try:
+        source: ChainSource
+        if folder is not None:
+            from workers.gateway.recorded import Recorded
+
+            source = Recorded(folder)
+        else:
+            from starknet.devnet import Devnet
+            from workers.gateway.generated import Generated
+
+            source = Generated(Devnet(seed=seed, length=blocks))
+        gateway.serve(source, host, port)
+    except GatewayError as error:
+        raise ConfigError(str(error)) from None
+    return 0
+
+
+class Stop:
+    """Remembers that SIGTERM or SIGINT came; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._on)
+        signal.signal(signal.SIGINT, self._on)
+
+    def asked(self) -> bool:
+        """Whether this process is to end."""
+        return self._asked
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, little longer than until a signal; return whether this process is to end."""
+        end = time.monotonic() + seconds
+        while not self._asked and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, NAP_SECONDS))
+        return self._asked
+
+    def _on(self, number: int, _: object) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self._asked = True
+
+
+def begin(config: Config, instance: str) -> Stop:
+    """Give this process its title, its log and its way to stop."""
+    setproctitle(f"hera: {instance}")
+    logs.setup(config.log_level, config.log_format, instance)
+    return Stop()
+
+
+def _command(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "node", *words)

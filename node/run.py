@@ -1,0 +1,108 @@
+"""Run: starts a whole node, from the banner to the supervisor's last word."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import click
+from setproctitle import setproctitle
+
+from node import processes
+from node.banner import VERSION, banner
+from node.config import Config, ConfigError
+from node.public_key import public_key
+from node.supervisor import Signals, Supervisor
+from workers import log as logs
+from workers.log import fields, log
+
+OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
+_LOCK = "hera.lock"
+
+
+def run(config: Config) -> int:
+    """Run the node until a signal or a failure; return the exit code. ConfigError: it cannot run as configured."""
+    setproctitle("hera")
+    logs.setup(config.log_level, config.log_format, "hera")
+    click.echo(banner())
+    log.debug("Running Hera with config:", extra=fields(**config.shown()))
+    config.make_folders()
+    signals = Signals()
+    try:
+        return _run(config, signals)
+    finally:
+        signals.close()
+
+
+def _run(config: Config, signals: Signals) -> int:
+    lock = _lock(config.run_folder, signals)
+    if lock is None:
+        return 0
+    _say_what_to_know(config)
+    key = public_key(config, lambda seconds: bool(signals.wait(seconds)))
+    if key is None:
+        return 0
+    told = config.with_given(public_key=hex(key))
+    if config.p2p:
+        told = told.with_drawn_key()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HERA_")}
+    environ |= told.environment()
+    supervisor = Supervisor(processes.children(told), signals, environ=environ, keep_open=(lock,))
+    code = supervisor.run()
+    log.info("Hera has stopped", extra=fields(code=code))
+    return code
+
+
+def _say_what_to_know(config: Config) -> None:
+    log.info(
+        "Starting Hera",
+        extra=fields(version=VERSION, network=config.network.name, db_path=str(config.db_path)),
+    )
+    if config.p2p:
+        log.warning("P2P features enabled. Please note P2P is in experimental stage")
+    for name, is_set in (
+        ("p2p-feeder-node", config.p2p_feeder_node),
+        ("p2p-peers", bool(config.p2p_peers)),
+    ):
+        if is_set and not config.p2p:
+            log.warning(f"--{name} has no effect without --p2p")
+    _say_what_is_unbound(config)
+
+
+def _say_what_is_unbound(config: Config) -> None:
+    """Name what a peer could change in a block without any check noticing; old forms of the hash leave out much."""
+    from starknet.block import unbound_fields  # here: the protocol's rules take a while to load
+
+    if not config.p2p:
+        return
+    oldest = "0.12.3"
+    if config.network.first_07_block > 0:
+        oldest = ""
+    log.info(
+        "Blocks older than 0.13.2: neither hash nor signature binds these fields",
+        extra=fields(fields=unbound_fields(oldest)),
+    )
+
+
+def _lock(folder: Path, signals: Signals) -> int | None:
+    """Hold the database for this node; None if told to end. The processes inherit the lock, so it outlives us.
+
+    A node that was killed leaves processes that take a moment to end: they are waited for.
+    """
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waited >= OTHERS_SECONDS_MAX:
+                raise ConfigError(
+                    f"another node runs on this database (lock {folder / _LOCK}): "
+                    "stop it or use another --db-path"
+                ) from None
+            if waited == 0.0:
+                log.info("Waiting for the processes of the node before this one to end")
+            if signals.wait(0.25):
+                return None
+            waited += 0.25
+        else:
+            return lock

@@ -1,0 +1,552 @@
+"""Whole blocks: lets through only headers and blocks whose every hash, commitment and signature holds.
+
+``check_header`` judges a header alone, ``check_block`` a header with its four other parts. Whatever a remote
+peer sends, nothing but RuleBroken is raised. What an era's hash and signature leave open is in ``UNBOUND``.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starknet import block_hash as hashing
+from starknet import commitments
+from starknet.classes import class_hash as compute_class_hash
+from starknet.commitments import StateDiff, StateDiffError
+from starknet.felt import FeltError, FieldMissing, key_value, require, value
+from starknet.hashes import poseidon, poseidon_many
+from starknet.network import Network
+from starknet.signatures import verify_block_signature
+from starknet.transactions import (
+    declared_class,
+    deployed_address,
+    get,
+    transaction_hash,
+    transaction_kind,
+    transaction_tip,
+)
+from starknet.versions import BlockHash, Era, Rules, UnknownVersion, rules_for, wire_rules
+from starknet.wire.sync_pb2 import (
+    Class,
+    Event,
+    Receipt,
+    SignedBlockHeader,
+    StateDiffsResponse,
+    TransactionInBlock,
+    TransactionWithReceipt,
+)
+
+HEADERS, STATE_DIFFS, CLASSES = "headers", "state_diffs", "classes"
+TRANSACTIONS, EVENTS = "transactions", "events"
+
+COUNT_MAX = 10_000_000  # of transactions, events or state changes in one block
+SIGNATURES_MAX = 4
+ALIAS_DATA_GAS = 32  # L1 data gas of one new state alias
+REPAIRS_MAX = 64  # tries to find the data gas that a receipt lacks
+
+RECEIPT_TYPES = {
+    "invoke_v0": "invoke",
+    "invoke_v1": "invoke",
+    "invoke_v3": "invoke",
+    "declare_v0": "declare",
+    "declare_v1": "declare",
+    "declare_v2": "declare",
+    "declare_v3": "declare",
+    "deploy": "deprecated_deploy",
+    "deploy_account_v1": "deploy_account",
+    "deploy_account_v3": "deploy_account",
+    "l1_handler": "l1_handler",
+}
+
+_L2_GAS_PRICES = ("headers.l2_gas_price_wei", "headers.l2_gas_price_fri")
+_MODERN_UNBOUND = (
+    "transactions.receipt.common.price_unit",
+    "transactions.receipt.common.execution_resources.builtins",
+    "transactions.receipt.common.execution_resources.steps",
+    "transactions.receipt.common.execution_resources.memory_holes",
+    "transactions.receipt.common.execution_resources.l1_gas",
+    "transactions.receipt.common.execution_resources.l2_gas",
+    "transactions.receipt.msg_hash",
+    "classes.cairo0.program.debug_info",
+)
+_CLASSIC_UNBOUND = (
+    "headers.protocol_version",
+    "headers.l1_gas_price_wei",
+    "headers.l1_gas_price_fri",
+    "headers.l1_data_gas_price_wei",
+    "headers.l1_data_gas_price_fri",
+    *_L2_GAS_PRICES,
+    "headers.l1_data_availability_mode",
+    "state_diffs",  # the state root binds what they lead to, once they are applied
+    "classes",  # each fits its hash, but the hash comes from the state diff
+    "transactions.receipt",
+    "events.transaction_hash",
+)
+_CLASSIC_INVOKE_UNBOUND = (
+    *_CLASSIC_UNBOUND,
+    "transactions.transaction.signature",
+)  # but of invokes
+
+# Paths of wire fields whose value neither block hash nor signature fixes, by era; a path stands for all below it.
+UNBOUND: dict[Era, tuple[str, ...]] = {
+    Era.UNVERSIONED: (
+        *_CLASSIC_INVOKE_UNBOUND,
+        "headers.time",  # this and the next two: before 0.7 only
+        "headers.sequencer_address",
+        "events",
+        "transactions.transaction.max_fee",
+        "transactions.transaction.version",
+        "transactions.transaction.nonce",
+    ),
+    Era.CLASSIC_INVOKE: _CLASSIC_INVOKE_UNBOUND,
+    Era.CLASSIC: _CLASSIC_UNBOUND,
+    Era.HASH0: (*_MODERN_UNBOUND, *_L2_GAS_PRICES),
+    Era.HASH1: (
+        *_MODERN_UNBOUND,
+        "transactions.receipt.common.execution_resources.l1_data_gas",  # repaired where it fits the fee
+    ),
+}
+
+
+def unbound_fields(version: str) -> tuple[str, ...]:
+    """The wire fields that a block of this version leaves to the honesty of peers; raises UnknownVersion."""
+    return UNBOUND[rules_for(version).era]
+
+
+class RuleBroken(Exception):
+    """A part breaks a rule; ``guilty`` holds several components only where it cannot be told who lied."""
+
+    def __init__(self, rule: str, guilty: tuple[str, ...], detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+        self.guilty = guilty
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class CheckedHeader:
+    """What a header proves about its block. ``block_hash`` is only stated for blocks before 0.13.2.
+
+    ``signature_pending``: the signature of such an old block does not fit the hash alone; ``check_block`` tries
+    the form that also signs the state diff.
+    """
+
+    number: int
+    block_hash: int
+    parent_hash: int
+    version: str
+    transactions: int
+    events: int
+    state_diff_length: int
+    signature_pending: bool
+
+
+@dataclass(frozen=True)
+class CheckedBlock:
+    """What a whole block proves; hashes are in the order of the transactions and of the classes sent."""
+
+    number: int
+    block_hash: int
+    parent_hash: int
+    state_root: int
+    transaction_hashes: list[int]
+    class_hashes: list[int]
+
+
+def check_header(
+    network: Network, key: int | None, header: SignedBlockHeader, parent_hash: int | None = None
+) -> CheckedHeader:
+    """Check a header alone; without a key signatures are not looked at, without a parent hash the link is not.
+
+    Raises RuleBroken with ``headers`` guilty.
+    """
+    with _reading(HEADERS):
+        rules = _rules_of(header)
+        _require_fields(header, rules)
+        stated = get(header, "block_hash")
+        if rules.receipts_in_hash and stated != hashing.block_hash(header, rules):
+            raise RuleBroken("header.block_hash", (HEADERS,), f"not {stated:#x}")
+        if parent_hash is not None and get(header, "parent_hash") != parent_hash:
+            raise RuleBroken("header.parent", (HEADERS,), f"not {parent_hash:#x}")
+        signed = key is None or _is_signed(key, header, stated)
+        if not signed and rules.receipts_in_hash:
+            raise RuleBroken("header.signature", (HEADERS,), "not by the sequencer")
+        return CheckedHeader(
+            number=header.number,
+            block_hash=stated,
+            parent_hash=get(header, "parent_hash"),
+            version=header.protocol_version,
+            transactions=header.transactions.n_leaves,
+            events=header.events.n_leaves,
+            state_diff_length=header.state_diff_commitment.state_diff_length,
+            signature_pending=not signed,
+        )
+
+
+def check_block(
+    network: Network,
+    key: int | None,
+    header: SignedBlockHeader,
+    state_diff: Sequence[StateDiffsResponse],
+    classes: Sequence[Class],
+    transactions: Sequence[TransactionWithReceipt],
+    events: Sequence[Event],
+) -> CheckedBlock:
+    """Check all five parts of a block against each other, cheap rules first; raises RuleBroken."""
+    checked = check_header(network, key, header)
+    block = _Block(network, key, header, rules_for(checked.version), transactions, events)
+    _check_counts(block)
+    diff = _check_state_diff(block, state_diff)
+    if checked.signature_pending:
+        _check_pair_signature(block, checked.block_hash, diff)
+    hashes = _check_transaction_hashes(block)
+    _check_receipt_types(block)
+    if not block.rules.receipts_in_hash:
+        _check_classic_hash(block, hashes)
+    _check_transaction_root(block, hashes)
+    _check_receipt_root(block, hashes)
+    _check_event_order(block, hashes)
+    _check_event_root(block)
+    class_hashes = _check_classes(block, diff, classes)
+    return CheckedBlock(
+        number=checked.number,
+        block_hash=checked.block_hash,
+        parent_hash=checked.parent_hash,
+        state_root=value(header.state_root),
+        transaction_hashes=hashes,
+        class_hashes=class_hashes,
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The parts of a block that several checks need, with its rules."""
+
+    network: Network
+    key: int | None
+    header: SignedBlockHeader
+    rules: Rules
+    pairs: Sequence[TransactionWithReceipt]
+    events: Sequence[Event]
+
+    @property
+    def transactions(self) -> list[TransactionInBlock]:
+        return [pair.transaction for pair in self.pairs]
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        return [pair.receipt for pair in self.pairs]
+
+    def suspects(self, *components: str) -> tuple[str, ...]:
+        """Who may have lied where parts disagree with the header: it is beyond doubt only if hash and key bind it."""
+        if self.rules.receipts_in_hash and self.key is not None:
+            return components
+        return (HEADERS, *components)
+
+
+@contextmanager
+def _reading(component: str) -> Iterator[None]:
+    """Turns what is wrong with the fields of a part into a broken rule of that part."""
+    try:
+        yield
+    except FeltError as error:
+        raise RuleBroken(f"{component}.felt", (component,), str(error)) from error
+    except FieldMissing as error:
+        raise RuleBroken(f"{component}.field", (component,), str(error)) from error
+
+
+# ---- header -----------------------------------------------------------------------------------------------------
+
+
+def _rules_of(header: SignedBlockHeader) -> Rules:
+    try:
+        return rules_for(header.protocol_version)
+    except UnknownVersion as error:
+        raise RuleBroken("header.version", (HEADERS,), str(error)) from error
+
+
+def _require_fields(header: SignedBlockHeader, rules: Rules) -> None:
+    require(header, "block_hash", "parent_hash", "sequencer_address", "state_root")
+    require(header, "state_diff_commitment", "transactions", "events", "receipts")
+    require(header, "l1_gas_price_fri", "l1_gas_price_wei")
+    require(header, "l1_data_gas_price_fri", "l1_data_gas_price_wei")
+    if rules.block_hash is BlockHash.HASH1:
+        require(header, "l2_gas_price_fri", "l2_gas_price_wei")
+    for commitment in (header.state_diff_commitment, header.transactions, header.events):
+        get(commitment, "root")
+    for name in ("sequencer_address", "state_root", "receipts", "parent_hash"):
+        get(header, name)
+    if header.l1_data_availability_mode not in (0, 1):
+        raise FieldMissing("l1_data_availability_mode is neither Calldata nor Blob")
+    counts = (
+        header.transactions.n_leaves,
+        header.events.n_leaves,
+        header.state_diff_commitment.state_diff_length,
+    )
+    if max(counts) > COUNT_MAX:
+        raise RuleBroken("header.counts", (HEADERS,), f"{max(counts)} items in one block")
+
+
+def _is_signed(key: int, header: SignedBlockHeader, message: int) -> bool:
+    """Whether there is a signature, and each of them is the key's."""
+    if not 0 < len(header.signatures) <= SIGNATURES_MAX:
+        raise RuleBroken("header.signature", (HEADERS,), f"{len(header.signatures)} signatures")
+    return all(
+        verify_block_signature(key, get(signature, "r"), get(signature, "s"), message)
+        for signature in header.signatures
+    )
+
+
+def _check_pair_signature(block: _Block, stated_hash: int, diff: StateDiff) -> None:
+    message = poseidon_many([stated_hash, commitments.old_state_diff_commitment(diff)])
+    if block.key is None or not _is_signed(block.key, block.header, message):
+        raise RuleBroken("header.signature", block.suspects(STATE_DIFFS), "not by the sequencer")
+
+
+def _check_classic_hash(block: _Block, hashes: Sequence[int]) -> None:
+    first, last = block.network.unverifiable_from, block.network.unverifiable_to
+    if first is not None and last is not None and first <= block.header.number <= last:
+        return  # the chain's own hashes do not reproduce here; its signature is all there is
+    rules = block.rules
+    with _reading(EVENTS):
+        events_root = commitments.event_commitment(rules, block.events)
+    found = hashing.ClassicCommitments(
+        transactions=len(block.pairs),
+        transactions_root=commitments.transaction_commitment(rules, hashes, block.transactions),
+        events=len(block.events),
+        events_root=events_root,
+    )
+    stated = value(block.header.block_hash)
+    if stated not in hashing.classic_block_hashes(block.header, found, block.network):
+        guilty = block.suspects(TRANSACTIONS, EVENTS)
+        raise RuleBroken("header.block_hash", guilty, f"not {stated:#x}")
+
+
+# ---- counts and state diff --------------------------------------------------------------------------------------
+
+
+def _check_counts(block: _Block) -> None:
+    header = block.header
+    if len(block.pairs) != header.transactions.n_leaves:
+        detail = f"{len(block.pairs)} of {header.transactions.n_leaves}"
+        raise RuleBroken("transactions.count", block.suspects(TRANSACTIONS), detail)
+    if len(block.events) != header.events.n_leaves:
+        detail = f"{len(block.events)} of {header.events.n_leaves}"
+        raise RuleBroken("events.count", block.suspects(EVENTS), detail)
+
+
+def _check_state_diff(block: _Block, messages: Sequence[StateDiffsResponse]) -> StateDiff:
+    with _reading(STATE_DIFFS):
+        try:
+            diff = commitments.read_state_diff(messages)
+        except StateDiffError as error:
+            raise RuleBroken(error.rule, (STATE_DIFFS,), error.detail) from error
+    stated = block.header.state_diff_commitment
+    length = commitments.state_diff_length(diff)
+    if length != stated.state_diff_length:
+        detail = f"{length} of {stated.state_diff_length}"
+        raise RuleBroken("state_diff.length", block.suspects(STATE_DIFFS), detail)
+    root = commitments.state_diff_commitment(diff)
+    _compare(block, "header.state_diff_commitment.root", value(stated.root), root, STATE_DIFFS)
+    return diff
+
+
+def _compare(block: _Block, rule: str, stated: int, found: int, component: str) -> None:
+    if stated != found:
+        detail = f"{found:#x} where the header has {stated:#x}"
+        raise RuleBroken(rule, block.suspects(component), detail)
+
+
+# ---- transactions and receipts ----------------------------------------------------------------------------------
+
+
+def _check_transaction_hashes(block: _Block) -> list[int]:
+    has_version = not block.rules.unversioned_transactions
+    hashes = []
+    with _reading(TRANSACTIONS):
+        for index, pair in enumerate(block.pairs):
+            require(pair, "transaction", "receipt")
+            stated = get(pair.transaction, "transaction_hash")
+            found = transaction_hash(pair.transaction, block.network, has_version=has_version)
+            if stated != found:
+                detail = f"number {index}: {found:#x}, not {stated:#x}"
+                raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
+            hashes.append(found)
+    return hashes
+
+
+def _check_receipt_types(block: _Block) -> None:
+    with _reading(TRANSACTIONS):
+        for index, pair in enumerate(block.pairs):
+            kind = transaction_kind(pair.transaction)
+            if pair.receipt.WhichOneof("type") != RECEIPT_TYPES[kind]:
+                detail = f"number {index}: not of {kind}"
+                raise RuleBroken("receipts.type", (TRANSACTIONS,), detail)
+            _check_receipt_fields(index, pair)
+
+
+def _check_receipt_fields(index: int, pair: TransactionWithReceipt) -> None:
+    """Fields that no commitment covers must at least be what their type says."""
+    common = commitments.receipt_common(pair.receipt)
+    require(common, "actual_fee", "execution_resources")
+    if common.price_unit not in (0, 1):
+        raise FieldMissing("price_unit is neither Wei nor Fri")
+    for gas in ("l1_gas", "l1_data_gas", "l2_gas", "total_l1_gas"):
+        value(getattr(common.execution_resources, gas))
+    if len(pair.receipt.l1_handler.msg_hash.elements) > 32:
+        raise FeltError("message hash of more than 32 bytes")
+    address = deployed_address(pair.transaction)
+    if address is not None:
+        deployed: Any = getattr(pair.receipt, pair.receipt.WhichOneof("type"))
+        if get(deployed, "contract_address") != address:
+            detail = f"number {index}: the contract lies at {address:#x}"
+            raise RuleBroken("receipts.contract_address", (TRANSACTIONS,), detail)
+
+
+def _check_transaction_root(block: _Block, hashes: Sequence[int]) -> None:
+    with _reading(TRANSACTIONS):
+        rules = wire_rules(block.rules)
+        root = commitments.transaction_commitment(rules, hashes, block.transactions)
+    stated = value(block.header.transactions.root)
+    _compare(block, "header.transactions.root", stated, root, TRANSACTIONS)
+
+
+def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
+    stated = value(block.header.receipts)
+    with _reading(TRANSACTIONS):
+        leaves = [
+            commitments.receipt_leaf(transaction, receipt)
+            for transaction, receipt in zip(hashes, block.receipts, strict=True)
+        ]
+        root = commitments.list_root(leaves, poseidon)
+        if root != stated and block.rules.data_gas_repair and _repaired(block, hashes, leaves):
+            return
+    _compare(block, "header.receipts", stated, root, TRANSACTIONS)
+
+
+def _check_event_order(block: _Block, hashes: Sequence[int]) -> None:
+    position = {transaction: index for index, transaction in enumerate(hashes)}
+    last = 0
+    with _reading(EVENTS):
+        for number, event in enumerate(block.events):
+            index = position.get(get(event, "transaction_hash"), -1)
+            if index < last:
+                detail = f"number {number} is of no transaction here, or out of order"
+                raise RuleBroken("events.transaction", block.suspects(EVENTS), detail)
+            last = index
+
+
+def _check_event_root(block: _Block) -> None:
+    with _reading(EVENTS):
+        root = commitments.event_commitment(wire_rules(block.rules), block.events)
+    _compare(block, "header.events.root", value(block.header.events.root), root, EVENTS)
+
+
+# ---- the data gas that the wire leaves out ----------------------------------------------------------------------
+
+
+def _repaired(block: _Block, hashes: Sequence[int], leaves: Sequence[int]) -> bool:
+    """Whether the header's commitment fits once the data gas of new state aliases is added to receipts.
+
+    The wire's receipt has the data gas without them. The fee tells the total; where it does not (no fee, or a
+    fee that was rounded) one receipt with a few aliases is tried.
+    """
+    stated = value(block.header.receipts)
+    totals = [_data_gas_of_fee(block, pair) for pair in block.pairs]
+    repaired = list(leaves)
+    for index, total in enumerate(totals):
+        if total is not None:
+            receipt = block.pairs[index].receipt
+            repaired[index] = commitments.receipt_leaf(hashes[index], receipt, total)
+    if commitments.list_root(repaired, poseidon) == stated:
+        return True
+    unsolved = [index for index, total in enumerate(totals) if total is None]
+    tries = 0
+    for aliases in range(1, REPAIRS_MAX + 1):
+        for index in unsolved:
+            tries += 1
+            if tries > REPAIRS_MAX:
+                return False
+            receipt = block.pairs[index].receipt
+            total = _data_gas(receipt) + aliases * ALIAS_DATA_GAS
+            leaf = commitments.receipt_leaf(hashes[index], receipt, total)
+            trial = [*repaired[:index], leaf, *repaired[index + 1 :]]
+            if commitments.list_root(trial, poseidon) == stated:
+                return True
+    return False
+
+
+def _data_gas_of_fee(block: _Block, pair: TransactionWithReceipt) -> int | None:
+    """The total data gas that the fee was paid for; None if that comes to no whole number above the wire's."""
+    in_fri = transaction_kind(pair.transaction).endswith("_v3")
+    l1_gas_wei, l1_gas_fri, data_wei, data_fri = hashing.l1_prices(block.header)
+    l2_gas_price = hashing.l2_prices(block.header)[in_fri]
+    data_price = data_fri if in_fri else data_wei
+    if data_price == 0:
+        return None
+    common = commitments.receipt_common(pair.receipt)
+    resources = common.execution_resources
+    rest = value(common.actual_fee)
+    rest -= value(resources.total_l1_gas) * (l1_gas_fri if in_fri else l1_gas_wei)
+    rest -= value(resources.l2_gas) * (l2_gas_price + transaction_tip(pair.transaction))
+    total, remainder = divmod(rest, data_price)
+    return total if remainder == 0 and _data_gas(pair.receipt) <= total < 2**64 else None
+
+
+def _data_gas(receipt: Receipt) -> int:
+    return value(commitments.receipt_common(receipt).execution_resources.l1_data_gas)
+
+
+# ---- classes ----------------------------------------------------------------------------------------------------
+
+
+def _check_classes(block: _Block, diff: StateDiff, classes: Sequence[Class]) -> list[int]:
+    """The classes' hashes; each declared class must be there, and none that the state diff does not name."""
+    declared = set(diff.declared) | diff.cairo0
+    named = declared | set(diff.class_hashes.values())
+    stated = _stated_class_hashes(classes)
+    guilty = block.suspects(CLASSES)
+    if not block.rules.receipts_in_hash:
+        guilty = (HEADERS, STATE_DIFFS, CLASSES)
+    extra = [class_hash for class_hash in stated if class_hash not in named]
+    if extra:
+        raise RuleBroken("classes.extra", guilty, f"{extra[0]:#x}")
+    missing = _required_classes(block, declared) - set(stated)
+    if missing:
+        raise RuleBroken("classes.missing", guilty, f"{min(missing):#x}")
+    for class_hash, definition in zip(stated, classes, strict=True):
+        _check_class_hash(class_hash, definition)
+    return stated
+
+
+def _stated_class_hashes(classes: Sequence[Class]) -> list[int]:
+    stated: dict[int, None] = {}
+    with _reading(CLASSES):
+        for definition in classes:
+            require(definition, "class_hash")
+            class_hash = key_value(definition.class_hash)
+            if class_hash in stated:
+                raise RuleBroken("classes.duplicate", (CLASSES,), f"{class_hash:#x}")
+            if definition.domain != 0:
+                raise RuleBroken("classes.domain", (CLASSES,), f"{class_hash:#x}")
+            stated[class_hash] = None
+    return list(stated)
+
+
+def _required_classes(block: _Block, declared: set[int]) -> set[int]:
+    """Classes whose definition must come; a migrated one was declared, and came, long before."""
+    if not block.rules.migrates_classes:
+        return declared
+    return declared & {declared_class(transaction) for transaction in block.transactions}
+
+
+def _check_class_hash(stated: int, definition: Class) -> None:
+    with _reading(CLASSES):
+        try:
+            found = compute_class_hash(definition)
+        except (FeltError, FieldMissing):
+            raise
+        except ValueError as error:
+            raise RuleBroken("classes.malformed", (CLASSES,), f"{stated:#x}: {error}") from error
+    if found != stated:
+        raise RuleBroken("classes.hash", (CLASSES,), f"{found:#x}, not {stated:#x}")

@@ -1,0 +1,97 @@
+"""Stage commit: lets through verified blocks in strict order, each once, and keeps those that come too early.
+
+A block waits, leased, until the one below it is stored. Of two blocks of one number the later attempt stays: it was
+fetched because something about the earlier one was wrong. A block at or below the head is answered with what is
+stored there, so that a source which was restarted learns how far the store has come.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from starknet.felt import short
+from workers.component import Component
+from workers.errors import PeerFault
+from workers.log import fields, log
+from workers.messages import BlockStored, BlockVerified, Fault
+from workers.settings import Settings
+from workers.stage import Finished, Keeper
+
+if TYPE_CHECKING:
+    from workers.store.writer import Writer
+
+COMPONENTS = tuple(Component)
+
+
+def start(settings: Settings) -> Keeper[BlockVerified]:
+    """Open the store for writing; StoreError, one line, if it is not ours to write."""
+    # RocksDB is 8 MB of memory: every process reads the pipeline page, only this one opens the store
+    from workers.store.writer import Writer  # noqa: PLC0415
+
+    return Commit(Writer(settings.db_path, settings.network.chain_id))
+
+
+class Commit:
+    """Holds blocks that came early; the lease credit of the stage bounds how many."""
+
+    def __init__(self, writer: "Writer") -> None:
+        self._writer = writer
+        self._held: dict[int, tuple[int, BlockVerified]] = {}  # number -> ticket and block
+
+    def take(self, ticket: int, message: BlockVerified) -> Iterator[Finished]:
+        """Store the block and all held ones that follow it; yield each as soon as it is durable."""
+        if message.number < self._next:
+            yield Finished((ticket,), self._stored_below(message.number))
+            return
+        yield from self._hold(ticket, message)
+        while (held := self._held.pop(self._next, None)) is not None:
+            yield self._store(*held)
+
+    def close(self) -> None:
+        """Close the store; what is held goes back to the broker with the link."""
+        self._held.clear()
+        self._writer.close()
+
+    @property
+    def _next(self) -> int:
+        head = self._writer.head
+        return 0 if head is None else head.number + 1
+
+    def _stored_below(self, number: int) -> tuple[BlockStored, ...]:
+        block_hash = self._writer.block_hash(number)
+        return () if block_hash is None else (BlockStored(number, block_hash),)
+
+    def _hold(self, ticket: int, block: BlockVerified) -> Iterator[Finished]:
+        held = self._held.get(block.number)
+        if held is not None and block.attempt <= held[1].attempt:
+            yield Finished((ticket,))
+            return
+        self._held[block.number] = (ticket, block)
+        if held is not None:
+            yield Finished((held[0],))
+
+    def _store(self, ticket: int, block: BlockVerified) -> Finished:
+        try:
+            self._writer.store(block)
+        except PeerFault as fault:
+            return Finished((ticket,), (_fault_of(block, fault),))
+        log.info(
+            "Stored Block",
+            extra=fields(
+                number=block.number,
+                hash=short(int.from_bytes(block.block_hash, "big")),
+                root=short(int.from_bytes(block.state_root, "big")),
+            ),
+        )
+        return Finished((ticket,), (BlockStored(block.number, block.block_hash),))
+
+
+def _fault_of(block: BlockVerified, fault: PeerFault) -> Fault:
+    return Fault(
+        attempt=block.attempt,
+        start=block.number,
+        count=1,
+        components=fault.guilty,
+        peers=tuple(block.peers[COMPONENTS.index(part)] for part in fault.guilty),
+        rule=fault.rule,
+        detail=fault.detail,
+    )

@@ -1,0 +1,98 @@
+"""Asks one peer for one range by a stream of its own; lets through only a whole answer, ended by ``Fin``."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from workers.component import Component
+from workers.p2p import protocols
+from workers.p2p.protocols import Range
+from workers.p2p.streams import READ_BYTES, AnswerReader, BadAnswer, Stream, StreamBroken
+
+AFTER_FIN_SECONDS = 5.0
+
+
+class NoAnswer(Exception):
+    """The peer gave no whole answer; nobody lied. ``str()`` says what happened."""
+
+
+class TooBig(NoAnswer):
+    """The answer is honest so far but larger than we take at once: ask for fewer blocks."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how much. A slow answer may take ``seconds`` plus one second for each ``floor`` bytes."""
+
+    bytes_max: int = 64 << 20
+    seconds: float = 20.0
+    bytes_per_second_floor: int = 32 * 1024
+    idle_seconds: float = 20.0
+
+
+async def ask(
+    open_stream: Callable[[], Awaitable[Stream]],
+    component: Component,
+    wanted: Range,
+    patience: Patience,
+) -> bytes:
+    """Return the answer's messages as they came, without ``Fin``.
+
+    Raises ``BadAnswer`` for what no honest peer sends, ``NoAnswer`` for silence, slowness, a reset, a missing
+    ``Fin`` or a stream that did not open.
+    """
+    stream = await open_stream()
+    whole = False
+    try:
+        await _request(stream, wanted, patience)
+        reader = AnswerReader(
+            protocols.FIN_FIELDS[component], protocols.message_bytes_max(component)
+        )
+        await _read(stream, reader, patience)
+        await _nothing_follows(stream)
+        whole = True
+        return reader.body
+    except StreamBroken as error:
+        raise NoAnswer(str(error)) from error
+    finally:
+        await (stream.close() if whole else stream.reset())
+
+
+async def _request(stream: Stream, wanted: Range, patience: Patience) -> None:
+    with trio.move_on_after(patience.idle_seconds) as scope:
+        await stream.write(protocols.encode_request(wanted))
+        await stream.close_write()
+    if scope.cancelled_caught:
+        raise NoAnswer(f"the request was not taken in {patience.idle_seconds} s")
+
+
+async def _read(stream: Stream, reader: AnswerReader, patience: Patience) -> None:
+    """Feed the reader until ``Fin``."""
+    began = trio.current_time()
+    while not reader.finished:
+        earned = reader.bytes_received / patience.bytes_per_second_floor
+        latest = began + patience.seconds + earned
+        deadline = min(latest, trio.current_time() + patience.idle_seconds)
+        with trio.move_on_at(deadline) as scope:
+            chunk = await stream.read(READ_BYTES)
+        if scope.cancelled_caught:
+            raise NoAnswer(f"too slow: {reader.bytes_received} bytes came")
+        if not chunk:
+            raise NoAnswer(f"no Fin after {reader.bytes_received} bytes")
+        reader.feed(chunk)
+        if reader.bytes_received > patience.bytes_max:
+            raise TooBig(f"more than {patience.bytes_max} bytes")
+
+
+async def _nothing_follows(stream: Stream) -> None:
+    """After ``Fin`` only the end may come; who leaves the stream open instead is not waited for."""
+    # SYNC-SPEC: If a replying peer sends any additional messages after sending a fin message, they are considered
+    # malicious and the connection with them should be dropped.
+    with trio.move_on_after(AFTER_FIN_SECONDS):
+        try:
+            rest = await stream.read(READ_BYTES)
+        except StreamBroken:
+            return
+        if rest:
+            raise BadAnswer("fin.after", f"{len(rest)} bytes after Fin")

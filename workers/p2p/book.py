@@ -1,0 +1,97 @@
+"""The address book: which peers were met and where; kept in ``peers.json`` beside the store, used at the next start."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from workers.p2p import addresses, keys
+from workers.p2p.addresses import Address
+
+FILE_NAME = "peers.json"
+FORMAT = 1
+PEERS_MAX = 1000
+ADDRESSES_MAX = 8  # of one peer
+FILE_BYTES_MAX = 4 << 20
+
+
+class BadBook(Exception):
+    """A file that is no address book; it is replaced at the next save."""
+
+
+class Book:
+    """Peers with their addresses, the last seen last. Written only when it has changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._peers: dict[str, tuple[str, ...]] = {}
+        self._is_changed = False
+
+    def load(self) -> None:
+        """Read the file if there is one; raise ``BadBook`` with one line where it cannot be used."""
+        try:
+            if self._path.stat().st_size > FILE_BYTES_MAX:
+                raise BadBook(f"{self._path}: larger than {FILE_BYTES_MAX} bytes")
+            content = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise BadBook(f"{self._path}: {error}") from error
+        for peer, texts in _entries(self._path, content):
+            self._peers[peer] = texts
+
+    def note(self, peer: str, met_at: Iterable[Address]) -> None:
+        """Remember where ``peer`` can be dialled; the oldest peer makes room."""
+        texts = tuple(dict.fromkeys(str(address.transport) for address in met_at))[:ADDRESSES_MAX]
+        if not texts or self._peers.get(peer) == texts:
+            return
+        self._peers.pop(peer, None)
+        self._peers[peer] = texts
+        self._is_changed = True
+        while len(self._peers) > PEERS_MAX:
+            del self._peers[next(iter(self._peers))]
+
+    def known(self) -> dict[str, tuple[Address, ...]]:
+        """Every peer with its addresses, the last met first."""
+        return {
+            peer: tuple(addresses.parse(text) for text in texts)
+            for peer, texts in reversed(self._peers.items())
+        }
+
+    def save(self) -> bool:
+        """Replace the file by one rename if anything changed; return whether it was written."""
+        if not self._is_changed:
+            return False
+        content = {"format": FORMAT, "peers": {p: list(texts) for p, texts in self._peers.items()}}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".json.new")
+        with fresh.open("w") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        self._is_changed = False
+        return True
+
+
+def _entries(path: Path, content: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """The usable entries of a file's content; single bad ones are left out."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise BadBook(f"{path}: not an address book of format {FORMAT}")
+    peers = content.get("peers")
+    if not isinstance(peers, dict):
+        raise BadBook(f"{path}: no peers in it")
+    found = [(peer, _usable(peer, texts)) for peer, texts in list(peers.items())[-PEERS_MAX:]]
+    return [(peer, texts) for peer, texts in found if texts]
+
+
+def _usable(peer: str, texts: Any) -> tuple[str, ...]:
+    try:
+        keys.parse_peer_id(peer)
+    except keys.BadPeerId:
+        return ()
+    if not isinstance(texts, list):
+        return ()
+    found = [addresses.find_address(t) for t in texts[:ADDRESSES_MAX] if isinstance(t, str)]
+    return tuple(str(address) for address in found if address is not None)

@@ -1,0 +1,97 @@
+"""Where trio meets the broker: the link's file descriptor wakes the pump, full topics hold the giver back."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import trio
+
+DRAIN_MAX = 256  # messages taken before other tasks get their turn
+# The descriptor is edge-triggered and heartbeats must go on: look at least this often.
+LOOK_SECONDS = 0.05
+FULL_SECONDS_MIN = 0.02
+FULL_SECONDS_MAX = 0.5
+
+
+class Delivered(Protocol):
+    """A message that the broker handed out."""
+
+    @property
+    def ticket(self) -> int:
+        """What completes it."""
+        ...
+
+    @property
+    def message(self) -> Any:
+        """The message."""
+        ...
+
+
+class Link(Protocol):
+    """What is asked of ``broker.link.Link``."""
+
+    def take_nowait(self) -> Delivered | None:
+        """The next message, or None."""
+        ...
+
+    def done(self, tickets: Sequence[int], outputs: Sequence[object] = ()) -> None:
+        """Complete messages."""
+        ...
+
+    def give(self, message: object) -> bool:
+        """Hand a message over; False while its topic is full."""
+        ...
+
+    def status(self, values: Mapping[str, int | float | str]) -> None:
+        """Say how this process is."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable."""
+        ...
+
+    def close(self) -> None:
+        """Say goodbye."""
+        ...
+
+
+class Bridge:
+    """One link used from one trio thread."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._turns: defaultdict[type[object], trio.Lock] = defaultdict(trio.Lock)
+
+    async def pump(self, handle: Callable[[Any], None]) -> None:
+        """Hand every message to ``handle`` and complete it; runs until cancelled. ``BrokerLost`` passes."""
+        while True:
+            taken = self._drain(handle)
+            if taken == DRAIN_MAX:
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after(LOOK_SECONDS):
+                await trio.lowlevel.wait_readable(self._link.fileno())
+
+    async def give(self, message: object) -> None:
+        """Hand a message over; while its topic is full, wait, and with it whoever wants to give more of the kind."""
+        wait = FULL_SECONDS_MIN
+        async with self._turns[type(message)]:
+            while not self._link.give(message):
+                await trio.sleep(wait)
+                wait = min(2 * wait, FULL_SECONDS_MAX)
+
+    def status(self, values: Mapping[str, int | float | str]) -> None:
+        """Say how this process is."""
+        self._link.status(values)
+
+    def _drain(self, handle: Callable[[Any], None]) -> int:
+        tickets: list[int] = []
+        while len(tickets) < DRAIN_MAX:
+            delivery = self._link.take_nowait()
+            if delivery is None:
+                break
+            handle(delivery.message)
+            tickets.append(delivery.ticket)
+        if tickets:
+            self._link.done(tickets)
+        return len(tickets)

@@ -1,0 +1,121 @@
+"""Cures for faults of py-libp2p 0.8.1, each with what happens without it. Installed once, before the first host.
+
+They reach into the library's inside, so they refuse any other version of it.
+"""
+
+import importlib.metadata
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import libp2p.identity.identify.identify as identify
+import libp2p.stream_muxer.muxer_multistream as muxer_multistream
+import trio
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.stream.net_stream import NetStream
+
+from workers.p2p.yamux import YamuxConnection
+
+LIBP2P_VERSION = "0.8.1"
+CLOSE_SECONDS = 10.0
+MARK = "_hera_shielded"
+
+log = logging.getLogger("hera.p2p")
+
+
+class WrongLibp2p(Exception):
+    """Another version of py-libp2p than the one these cures were made for."""
+
+
+def install(agent: str) -> None:
+    """Patch the library for this process; a second call changes only the agent's name (seen in Identify)."""
+    version = importlib.metadata.version("libp2p")
+    if version != LIBP2P_VERSION:
+        raise WrongLibp2p(
+            f"libp2p {version} is installed, {LIBP2P_VERSION} is needed: pip install -e ."
+        )
+    inside: Any = muxer_multistream
+    inside.Yamux = YamuxConnection  # the class is hard-wired there: new_host(muxer_opt=) is ignored
+    spoken: Any = identify
+    spoken.AGENT_VERSION = agent
+    if not hasattr(NetStream, MARK):
+        # close() and reset() that are cancelled midway never give back their resource manager's slot
+        net_stream: Any = NetStream
+        net_stream.reset = _shielded(NetStream.reset)
+        net_stream.close = _shielded(NetStream.close)
+        setattr(net_stream, MARK, True)
+    _quieten()
+
+
+def guard(host: Any) -> None:
+    """Patch one host: its stream handler, its inbound slots, its memory of failed dials."""
+    network = host.get_network()
+    network.set_stream_handler(_guarded(host._swarm_stream_handler))
+    network._do_handle_inbound_connection = _inbound(network)
+    # A failed dial blocks the peer for 60 s: when to dial again is decided in `dial`.
+    network._negative_peer_cache.is_blocked = _never
+
+
+def _shielded(method: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    async def shielded(stream: Any) -> None:
+        with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_SECONDS):
+            await method(stream)
+
+    return shielded
+
+
+def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """An exception that leaves a stream handler stops the whole host: none leaves this one."""
+
+    async def guarded(stream: Any) -> None:
+        try:
+            await handler(stream)
+        except Exception as error:  # noqa: BLE001  (remote input must not raise past its handler)
+            log.debug("stream handler of %s: %r", stream.get_protocol(), error)
+            await _quietly(stream.reset)
+
+    return guarded
+
+
+def _inbound(network: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """The library holds an inbound slot for the life of the process: this holds it while the connection lives."""
+
+    async def handle(stream: Any, address: Any, failure: Any) -> None:
+        try:
+            remote = network._build_remote_multiaddr(stream)
+            if remote is not None and not await network.connection_gate.is_allowed(remote):
+                await stream.close()
+                return
+            raw = RawConnection(stream, False)
+            try:
+                muxed = await network.upgrade_inbound_raw_conn(raw, address)
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    await raw.close()
+                raise
+            await muxed.event_closed.wait()
+        except Exception as error:  # noqa: BLE001  (remote input must not raise past its handler)
+            log.debug("inbound connection: %r", error)
+
+    return handle
+
+
+def _never(peer_id: str) -> bool:
+    return False
+
+
+async def _quietly(method: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await method()
+    except Exception as error:  # noqa: BLE001  (the stream may be gone already; nothing is left to do)
+        log.debug("resetting a stream: %r", error)
+
+
+def _quieten() -> None:
+    """Keep the library's own lines (a traceback for each failed dial) out of the node's log."""
+    logging.getLogger("libp2p").setLevel(logging.CRITICAL)
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(
+            logging.NullHandler()
+        )  # else its bare logging.debug() calls add one to stderr

@@ -1,0 +1,266 @@
+"""The node's HTTP server: ``/status``, ``/health`` and the JSON-RPC methods that need only the head.
+
+Everything runs in one thread but the question to the broker, since a Reader belongs to one thread.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from broker.link import BrokerLost, Link, Refused
+from workers.log import fields, log
+from workers.rpc import methods
+from workers.settings import Settings
+from workers.store import Head, StoreError
+from workers.store.reader import Reader
+
+EX_BROKER_LOST = 75  # the supervisor starts us anew
+EX_CONFIG = 78  # nothing but another configuration helps
+BODY_BYTES_MAX = 1 << 20
+CONNECTIONS_MAX = 128
+STOP_SECONDS_MAX = 1
+REFRESH_SECONDS = 0.1  # the view follows the writer at most this often
+SAMPLE_SECONDS = 1.0
+STATS_SECONDS_MAX = 2.0
+SPEED_SECONDS = 30.0  # blocks/s is measured over this time
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM; leave with code 78 if the port cannot be had, 75 if the broker was lost."""
+    bound = _bind(settings.http_host, settings.http_port)
+    link = _link(settings)
+    try:
+        reader = Reader(settings.db_path)
+    except StoreError as error:
+        log.error(str(error))
+        link.close()
+        raise SystemExit(EX_CONFIG) from None
+    watch = Watch(settings, reader, link.stats)
+    config = uvicorn.Config(
+        application(watch),
+        log_config=None,
+        access_log=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        lifespan="on",
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    server = uvicorn.Server(config)
+    watch.when_lost = lambda: setattr(server, "should_exit", True)
+    log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
+    try:
+        with bound, contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
+    finally:
+        reader.close()
+        link.close()
+    if watch.lost:
+        raise SystemExit(EX_BROKER_LOST)
+
+
+class Watch:
+    """What the server knows: the store's head now, the broker's figures of the last second, the recent speed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reader,
+        stats: Callable[[float], dict[str, Any]],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.settings = settings
+        self.lost = False
+        self.when_lost: Callable[[], None] = lambda: None
+        self._reader = reader
+        self._ask = stats
+        self._clock = clock
+        self._refreshed = -REFRESH_SECONDS
+        self._stats: dict[str, Any] = {}
+        self._heads: deque[tuple[float, int]] = deque()
+        self._started = reader.head()
+
+    def started(self) -> Head | None:
+        """Return the last stored block at the time this process began."""
+        return self._started
+
+    def head(self) -> Head | None:
+        """Return the last stored block, at most ``REFRESH_SECONDS`` behind."""
+        now = self._clock()
+        if now - self._refreshed >= REFRESH_SECONDS:
+            self._refreshed = now
+            self._reader.refresh()
+        return self._reader.head()
+
+    def target(self) -> int | None:
+        """Return the highest block that a source heard of, never below the head."""
+        heard = [int(s["target"]) for s in self._statuses().values() if _is_count(s.get("target"))]
+        head = self.head()
+        own = [] if head is None else [head.number]
+        return max(heard + own, default=None)
+
+    def status(self) -> dict[str, Any]:
+        """Return the answer of ``/status``."""
+        head, target = self.head(), self.target()
+        statuses = self._statuses()
+        peers = [int(s["peers"]) for s in statuses.values() if _is_count(s.get("peers"))]
+        number = -1 if head is None else head.number
+        return {
+            "version": self.settings.version,
+            "network": self.settings.network.name,
+            "chain_id": self.settings.network.chain_id,
+            "role": _role(self.settings),
+            "head": None if head is None else _head(head),
+            "target": target,
+            "syncing": target is not None and target > number,
+            "peers": max(peers, default=0),
+            "blocks_per_second": round(self.speed(), 2),
+            "queues": self._stats.get("topics", {}),
+            "workers": statuses,
+        }
+
+    def speed(self) -> float:
+        """Return blocks a second over the samples of the last ``SPEED_SECONDS``."""
+        if len(self._heads) < 2:
+            return 0.0
+        (began, first), (ended, last) = self._heads[0], self._heads[-1]
+        return max(0, last - first) / (ended - began) if ended > began else 0.0
+
+    def note(self) -> None:
+        """Take one sample of the head for ``speed``."""
+        head, now = self.head(), self._clock()
+        self._heads.append((now, -1 if head is None else head.number))
+        while self._heads[0][0] < now - SPEED_SECONDS:
+            self._heads.popleft()
+
+    async def keep_sampling(self) -> None:
+        """Sample head and broker each second until cancelled or until the broker is lost."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "stats") as asker:
+            while True:
+                self.note()
+                try:
+                    self._stats = await loop.run_in_executor(asker, self._ask, STATS_SECONDS_MAX)
+                except TimeoutError:
+                    log.debug("The broker did not answer in time")
+                except BrokerLost:
+                    self.lost = True
+                    self.when_lost()
+                    return
+                await asyncio.sleep(SAMPLE_SECONDS)
+
+    def _statuses(self) -> dict[str, dict[str, Any]]:
+        workers = self._stats.get("workers", {})
+        return {name: _flat(record) for name, record in workers.items()}
+
+
+def application(watch: Watch) -> Starlette:
+    """Build the application that answers from ``watch``."""
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(watch.status())
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def rpc(request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return JSONResponse({"error": f"more than {BODY_BYTES_MAX} bytes"}, status_code=413)
+        answer = methods.answer(body, watch)
+        return Response(status_code=200) if answer is None else JSONResponse(answer)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sampling = asyncio.create_task(watch.keep_sampling())
+        yield
+        sampling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sampling
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/health", health),
+            Route("/", rpc, methods=["POST"]),
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the request's body, or None as soon as it is longer than allowed."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_BYTES_MAX:
+            return None
+    return bytes(body)
+
+
+def _link(settings: Settings) -> Link:
+    try:
+        return Link(settings.broker, "rpc")
+    except BrokerLost:
+        raise SystemExit(EX_BROKER_LOST) from None
+    except Refused as error:
+        log.error(str(error))
+        raise SystemExit(EX_CONFIG) from None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the address now, so that a busy port is one line."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind(address)
+            bound.listen()
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        why = error.strerror or os.strerror(error.errno or 0)
+        log.error(
+            f"Cannot serve HTTP on {host} port {port} ({why}): choose another --http-port or --http-host"
+        )
+        raise SystemExit(EX_CONFIG) from None
+    return bound
+
+
+def _role(settings: Settings) -> str:
+    if settings.p2p is None:
+        return "gateway"
+    return "feeder" if settings.p2p.serve_only else "peer"
+
+
+def _head(head: Head) -> dict[str, Any]:
+    return {
+        "number": head.number,
+        "hash": methods.felt(head.block_hash),
+        "state_root": methods.felt(head.state_root),
+    }
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Join what the broker knows of a worker with what the worker said of itself."""
+    status = record.get("status")
+    known = {name: value for name, value in record.items() if name != "status"}
+    return known | (status if isinstance(status, dict) else {})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,159 @@
+"""The read-only view: keeps what the writer has committed readable in any other process, a little behind it.
+
+A RocksDB secondary instance; nothing is written into the database itself. A Reader belongs to one thread.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from starknet.wire.delimited import split
+from starknet.wire.sync_pb2 import BlockHeadersResponse, SignedBlockHeader
+from workers.component import Component
+from workers.store import Head
+from workers.store.opening import View, exists, open_view
+from workers.store.schema import (
+    CHAIN_KEY,
+    FELT_BYTES,
+    HEAD_KEY,
+    PART_FAMILY,
+    Family,
+    Kind,
+    cut_hashes,
+    felt,
+    number_key,
+    unpack_head,
+    unpack_location,
+)
+
+
+class Reader:
+    """A view of the store in ``db_path``; empty until a writer has created it there."""
+
+    def __init__(self, db_path: Path) -> None:
+        self._db_path = db_path
+        self._view: View | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what was committed until now. A view that cannot follow (writer restarted) is opened anew."""
+        if (self._view is None or not self._view.follow()) and exists(self._db_path):
+            fresh = open_view(self._db_path)
+            self._close_view()
+            self._view = fresh
+
+    def close(self) -> None:
+        """Release the view and remove its private folder."""
+        self._close_view()
+
+    def head(self) -> Head | None:
+        """Return the last block of this view."""
+        value = self._get(Family.META, HEAD_KEY)
+        return None if value is None else unpack_head(value)
+
+    def chain_id(self) -> str | None:
+        """Return the chain whose blocks these are, as ``SN_MAIN``; None while there is no store."""
+        value = self._get(Family.META, CHAIN_KEY)
+        return None if value is None else value.decode()
+
+    def part(self, component: Component, number: int) -> bytes | None:
+        """Return one part of a block as the sync protocol sends it (delimited messages without ``Fin``)."""
+        if component is not Component.CLASSES:
+            return self._get(PART_FAMILY[component], number_key(number))
+        hashes = self._get(Family.BLOCK_CLASSES, number_key(number))
+        if hashes is None or self._view is None:
+            return None
+        frames = self._view.rocks.get_many(Family.CLASSES, cut_hashes(hashes))
+        return b"".join(frame for frame in frames if frame is not None)
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash of a stored block."""
+        body = self._get(Family.HEADERS, number_key(number))
+        return None if body is None else hash_of(decode_header(body))
+
+    def number_of(self, block_hash: bytes) -> int | None:
+        """Return the number of the block with this hash."""
+        value = self._get(Family.NUMBER_BY_HASH, block_hash)
+        return None if value is None else int.from_bytes(value, "big")
+
+    def transaction_at(self, transaction_hash: bytes) -> tuple[int, int] | None:
+        """Return (block number, index in the block) of a transaction."""
+        value = self._get(Family.TX_INDEX, transaction_hash)
+        return None if value is None else unpack_location(value)
+
+    def transaction_hashes(self, number: int) -> list[bytes] | None:
+        """Return the hashes of a block's transactions, in order."""
+        value = self._get(Family.TX_HASHES, number_key(number))
+        return None if value is None else cut_hashes(value)
+
+    def has_class(self, class_hash: bytes) -> bool:
+        """Whether the definition of this class is here."""
+        return self.class_frame(class_hash) is not None
+
+    def class_frame(self, class_hash: bytes) -> bytes | None:
+        """Return a class as one length-delimited ClassesResponse."""
+        return self._get(Family.CLASSES, class_hash)
+
+    def storage_at(self, address: int, key: int, number: int) -> int:
+        """Return the value of a storage key after block ``number``, 0 if it was never set."""
+        return self._value_at(Kind.STORAGE + felt(address) + felt(key), number)
+
+    def nonce_at(self, address: int, number: int) -> int:
+        """Return the nonce of a contract after block ``number``."""
+        return self._value_at(Kind.NONCE + felt(address), number)
+
+    def class_hash_at(self, address: int, number: int) -> int:
+        """Return the class of a contract after block ``number``, 0 if there was none."""
+        return self._value_at(Kind.CLASS_HASH + felt(address), number)
+
+    def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all keys and values of one family, keys ascending."""
+        if self._view is not None:
+            yield from self._view.rocks.items(family)
+
+    def _value_at(self, prefix: bytes, number: int) -> int:
+        found = (
+            None
+            if self._view is None
+            else self._view.rocks.get_last(Family.HISTORY, prefix, number)
+        )
+        return 0 if found is None else int.from_bytes(found[1], "big")
+
+    def _get(self, family: Family, key: bytes) -> bytes | None:
+        return None if self._view is None else self._view.rocks.get(family, key)
+
+    def _close_view(self) -> None:
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+
+
+def dump(db_path: Path) -> Iterator[tuple[Family, bytes, bytes]]:
+    """Yield every (family, key, value) of a store in a fixed order; nothing for a store that is not there."""
+    reader = Reader(db_path)
+    try:
+        for family in Family:
+            for key, value in reader.items(family):
+                yield family, key, value
+    finally:
+        reader.close()
+
+
+def digest(db_path: Path) -> str:
+    """Return one hash of all that ``dump`` yields: equal for equal stores."""
+    hasher = sha256()
+    for family, key, value in dump(db_path):
+        for field in (family.encode(), key, value):
+            hasher.update(len(field).to_bytes(8, "big") + field)
+    return hasher.hexdigest()
+
+
+def decode_header(body: bytes) -> SignedBlockHeader:
+    """Decode a stored header part, which is one message."""
+    payload = bytes(next(split(body, len(body))))
+    return BlockHeadersResponse.FromString(payload).header
+
+
+def hash_of(header: SignedBlockHeader) -> bytes:
+    """Return the block hash that a stored header states, which is verified."""
+    return header.block_hash.elements.rjust(FELT_BYTES, b"\0")
