@@ -56,6 +56,7 @@ def produce(endpoint: str, count: int, size: int) -> None:
         for number in range(count):
             while not link.give(Block(1, number, "12D3KooW", body)):
                 link.take(1)
+        assert link.flush(60)
 
 
 def consume(endpoint: str, count: int, credit: int) -> float:

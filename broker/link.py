@@ -24,7 +24,7 @@ from broker.transport import SocketTransport, Transport
 Message = TypeVar("Message")
 
 GIFTS_MAX = 16  # sent to one topic and not yet known to be kept
-GIFTS_BYTES_MAX = 8 << 20  # of them; a larger gift travels alone
+GIFTS_BYTES_MAX = 4 << 20  # of them; a larger gift travels alone
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,20 @@ class Link:
             self._after_send(now)
             return True
 
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the broker keeps all that was given; False if it does not within the time."""
+        with self._lock:
+            deadline = self._transport.now() + timeout_s
+            while True:
+                now = self._transport.now()
+                self._read(now)
+                self._live(now)
+                kept = not any(gifts.unkept for gifts in self._gifts.values())
+                if kept or now >= deadline:
+                    self._ring()
+                    return kept
+                self._transport.wait(min(deadline - now, max(0.0, self._beaten + BEAT_S - now)))
+
     # ---- telling and asking -----------------------------------------------------------------------------------
 
     def status(self, values: Mapping[str, int | float | str]) -> None:
@@ -242,7 +256,10 @@ class Link:
     # ---- leaving ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Say goodbye: what is leased goes back at once, and nobody is blamed for it. May be called twice."""
+        """Say goodbye: what is leased goes back at once, and nobody is blamed for it. May be called twice.
+
+        What was given and is not yet kept (see ``flush``) is given up.
+        """
         with self._lock:
             if not self._closed and self._lost is None:
                 self._transport.send(head(Command.BYE), ())

@@ -78,7 +78,11 @@ class Queue:
 
     def roomy(self, size: int) -> bool:
         """Whether to call a refused giver back: a quarter is free, so that it is not refused at once again."""
-        return self.fits(size) and self.items * 4 <= self.topic.items_max * 3
+        return (
+            self.fits(size)
+            and self.items * 4 <= self.topic.items_max * 3
+            and self.size * 4 <= self.topic.bytes_max * 3
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -161,9 +161,10 @@ class Router:
             socket.send(head)
             return
         socket.send(head, _MORE)
-        for frame in frames[:-1]:
-            socket.send(frame, _MORE, copy=type(frame) is bytes)
-        socket.send(frames[-1], 0, copy=type(frames[-1]) is bytes)
+        last = len(frames) - 1
+        for at, frame in enumerate(frames):
+            flags = 0 if at == last else _MORE
+            socket.send(frame, flags, copy=type(frame) is bytes)
 
     def _note_owner(self, identity: bytes, frame: zmq.Frame) -> None:
         """Remember whose connection this is. The number may have been another's, whose end is then due first."""

@@ -9,13 +9,13 @@ import re
 import secrets
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from broker import endpoint
@@ -125,9 +125,15 @@ class Config:
         """Return the variables that give a child process this same configuration."""
         return {variable(name): value for name, value in self.given}
 
-    def shown(self) -> dict[str, str]:
-        """Return what was set, for the log, with the private key masked."""
-        return {k: "(hidden)" if k == "p2p-private-key" else v for k, v in self.given}
+    def shown(self) -> dict[str, Any]:
+        """Return every value in force, for the log, with the private key masked."""
+        values = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
+        del values["given"]
+        values["network"] = asdict(self.network)
+        values["feeder-url"] = self.feeder_url or self.network.feeder_url
+        if self.p2p_private_key is not None:
+            values["p2p-private-key"] = "(hidden)"
+        return values
 
     def settings(self, public_key: int | None) -> Settings:
         """Return what a worker is told; a private key is drawn where none was given."""

@@ -19,6 +19,7 @@ from node.supervisor import Child
 from workers import log as logs
 from workers.log import log
 from workers.stage import Source, Stage
+from workers.store import StoreError
 
 Row = Source | Stage[Any]
 
@@ -85,12 +86,18 @@ def run_worker(config: Config, name: str, instance: str) -> int:
     if stop.asked():
         return 0
     settings = config.settings(key)
-    if isinstance(row, Source):
-        row.main(settings)
-        return 0
-    from workers import runtime  # here: only stages have the loop
+    try:
+        if isinstance(row, Source):
+            row.main(settings)
+            return 0
+        from workers import runtime  # here: only stages have the loop
 
-    return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
+        return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
+    except (
+        StoreError
+    ) as error:  # another chain's, a newer schema's, or in use: only a person can help
+        log.error(str(error))
+        return EX_CONFIG
 
 
 def run_broker(config: Config) -> int:

@@ -16,6 +16,8 @@ from workers import log as logs
 from workers.log import fields, log
 
 OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
+OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
+NEW_VERSION = "0.13.4"
 _LOCK = "hera.lock"
 
 
@@ -72,14 +74,13 @@ def _say_what_is_unbound(config: Config) -> None:
     """Name what a peer could change in a block without any check noticing; old forms of the hash leave out much."""
     from starknet.block import unbound_fields  # here: the protocol's rules take a while to load
 
-    if not config.p2p:
-        return
-    oldest = "0.12.3"
-    if config.network.first_07_block > 0:
-        oldest = ""
+    oldest = "" if config.network.first_07_block > 0 else OLDEST_VERSION
     log.info(
-        "Blocks older than 0.13.2: neither hash nor signature binds these fields",
-        extra=fields(fields=unbound_fields(oldest)),
+        "Neither block hash nor signature binds these fields: they are as true as the peer that sent them",
+        extra=fields(
+            in_blocks_before_0_13_2=unbound_fields(oldest),
+            in_later_blocks=unbound_fields(NEW_VERSION),
+        ),
     )
 
 

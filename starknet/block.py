@@ -299,7 +299,9 @@ def _is_signed(key: int, header: SignedBlockHeader, message: int) -> bool:
 
 def _check_pair_signature(block: _Block, stated_hash: int, diff: StateDiff) -> None:
     message = poseidon_many([stated_hash, commitments.old_state_diff_commitment(diff)])
-    if block.key is None or not _is_signed(block.key, block.header, message):
+    with _reading(HEADERS):
+        signed = block.key is None or _is_signed(block.key, block.header, message)
+    if not signed:
         raise RuleBroken("header.signature", block.suspects(STATE_DIFFS), "not by the sequencer")
 
 
@@ -308,11 +310,13 @@ def _check_classic_hash(block: _Block, hashes: Sequence[int]) -> None:
     if first is not None and last is not None and first <= block.header.number <= last:
         return  # the chain's own hashes do not reproduce here; its signature is all there is
     rules = block.rules
+    with _reading(TRANSACTIONS):
+        transactions_root = commitments.transaction_commitment(rules, hashes, block.transactions)
     with _reading(EVENTS):
         events_root = commitments.event_commitment(rules, block.events)
     found = hashing.ClassicCommitments(
         transactions=len(block.pairs),
-        transactions_root=commitments.transaction_commitment(rules, hashes, block.transactions),
+        transactions_root=transactions_root,
         events=len(block.events),
         events_root=events_root,
     )

@@ -35,7 +35,8 @@ def _leaves(
                 else:
                     yield here, (*steps, (field, index))
         elif field.message_type is not None:
-            yield (*path, field.name, "removed"), (*steps, (field, None), (field, None))
+            if value.ByteSize():  # an empty one means what none means
+                yield (*path, field.name, "removed"), (*steps, (field, None), (field, None))
             yield from _leaves(value, (*path, field.name), (*steps, (field, None)))
         else:
             yield (*path, field.name), (*steps, (field, None))

@@ -1,5 +1,6 @@
 """The networks that come with Hera."""
 
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_the_quirks_of_early_chains_are_known() -> None:
 @pytest.mark.parametrize("name", KEYS)
 def test_each_key_of_a_network_has_its_why_above_it(name: str) -> None:
     lines = (FOLDER / f"{name}.toml").read_text().splitlines()
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in itertools.pairwise(lines):
         if " = " in line and not line.startswith("#"):
             assert above.startswith("# "), line
 

@@ -5,7 +5,6 @@ import pytest
 from starknet import block_hash, commitments
 from starknet.block_hash import ClassicCommitments
 from starknet.felt import FieldMissing, value
-from starknet.gateway import GatewayFormatError
 from starknet.versions import Rules, rules_for
 from starknet.wire import sync_pb2 as pb
 from tests.starknet import recorded
@@ -38,11 +37,9 @@ def _classic(block: recorded.Recorded, rules: Rules) -> ClassicCommitments:
 def test_the_hash_of_every_recorded_block_is_recomputed(fixtures: Path, name: str) -> None:
     holds = 0
     for number in recorded.numbers(fixtures, name):
-        try:
-            block = recorded.load(fixtures, name, number)
-        except GatewayFormatError as error:
-            assert error.field == "transactions[0].proof_facts"  # the wire has no place for them
+        if recorded.load_bare(fixtures, name, number) is None:
             continue
+        block = recorded.load(fixtures, name, number)
         header = block.wire.header
         rules = rules_for(header.protocol_version)
         if rules.receipts_in_hash:

@@ -174,9 +174,7 @@ def test_state_diff_commitments_of_recorded_blocks_are_recomputed(fixtures: Path
 
 
 def test_migrated_classes_count_as_declared(fixtures: Path) -> None:
-    state_update = recorded.read(
-        fixtures / "sepolia-integration" / "state_update" / "3077642.json"
-    )
+    state_update = recorded.read(fixtures / "sepolia-integration" / "state_update" / "3077642.json")
     assert state_update is not None
     assert len(state_update["state_diff"]["migrated_compiled_classes"]) == 3
     block = recorded.load(fixtures, "sepolia-integration", 3077642)

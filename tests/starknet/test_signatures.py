@@ -42,9 +42,7 @@ def test_anything_else_is_no_signature(key: int, r: int, s: int, message: int) -
 
 
 def test_keys_off_the_curve_are_no_keys() -> None:
-    assert not any(
-        verify_block_signature(x, R, S, HASH) for x in range(1, 40)
-    )
+    assert not any(verify_block_signature(x, R, S, HASH) for x in range(1, 40))
 
 
 def test_what_we_sign_verifies_under_our_public_key_only() -> None:

@@ -176,6 +176,10 @@ def test_a_list_is_a_map_of_height_64_by_index() -> None:
     assert Trie(64, pedersen).set(many) == list_root(list(many.values()), pedersen)
 
 
+def test_the_length_of_an_edge_is_added_in_the_field() -> None:
+    assert Trie(64, lambda a, b: P - 1).set({1: 5}) == 63
+
+
 def test_a_missing_node_is_an_error_and_not_an_empty_subtree() -> None:
     trie = Trie(8)
     trie.set({0: 1, 255: 2, 254: 3})

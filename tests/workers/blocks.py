@@ -69,12 +69,18 @@ def _verified(
         state_root=_padded(header.state_root.elements),
         header=Body(join([pb.BlockHeadersResponse(header=header)])),
         state_diff=Body(join(state_diff)),
-        classes=Body(join(pb.ClassesResponse(**{"class": made}) for made in classes.values())),
+        classes=Body(join(map(_classes_response, classes.values()))),
         transactions=Body(join(transactions)),
         events=Body(join(events)),
         transaction_hashes=Body(b"".join(transaction_hashes)),
         class_hashes=Body(b"".join(map(to_bytes32, classes))),
     )
+
+
+def _classes_response(definition: pb.Class) -> pb.ClassesResponse:
+    response = pb.ClassesResponse()
+    getattr(response, "class").CopyFrom(definition)  # a Python keyword
+    return response
 
 
 # ---- generated blocks ------------------------------------------------------------------------------------------
@@ -172,7 +178,8 @@ def _generated_block(
         header,
         diff,
         classes,
-        [pb.TransactionsResponse(transaction_with_receipt=pb.TransactionWithReceipt())] * len(hashes),
+        [pb.TransactionsResponse(transaction_with_receipt=pb.TransactionWithReceipt())]
+        * len(hashes),
         [pb.EventsResponse(event=event) for event in events],
         hashes,
     )

@@ -1,11 +1,12 @@
 """The store: what is written is the chain and nothing else, whatever happens to the writer."""
 
 import os
+import pickle
 import random
-import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,20 @@ KILLS = 10
 @pytest.fixture(scope="module")
 def chain() -> list[BlockVerified]:
     return made.generated(GENERATED)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(chain: list[BlockVerified], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The digest of a store of no block, of one, of two, …"""
+    db_path = tmp_path_factory.mktemp("undisturbed")
+    writer = Writer(db_path, CHAIN)
+    digests = [digest(db_path)]
+    for block in chain:
+        writer.store(block)
+        digests.append(digest(db_path))
+    writer.close()
+    assert len(set(digests)) == GENERATED + 1
+    return digests
 
 
 @pytest.fixture
@@ -100,9 +115,8 @@ def test_each_class_is_served_with_the_block_that_declares_or_first_deploys_it(
     served = [reader.part(Component.CLASSES, number) for number in range(10)]
     reader.close()
 
-    first, *later = (list(split(part or b"", 1 << 22)) for part in served)
-    assert sorted(first) == sorted(split(blocks[0].classes, 1 << 22))
-    brought = [bytes(frame) for frames in (first, *later) for frame in frames]
+    assert sorted(frames(served[0])) == sorted(frames(blocks[0].classes))
+    brought = [frame for part in served for frame in frames(part)]
     assert len(brought) == len(set(brought))
 
 
@@ -116,11 +130,11 @@ def test_a_class_declared_again_is_served_again_since_the_protocol_demands_it(
     for block in chain:
         part = reader.part(Component.CLASSES, block.number)
         assert part is not None
-        served = {class_name(frame) for frame in split(part, 1 << 20)}
-        brought = {class_name(frame) for frame in split(block.classes, 1 << 20)}
+        served = set(map(class_name, frames(part)))
+        brought = set(map(class_name, frames(block.classes)))
         declared = {
             message.declared_class.class_hash.elements
-            for message in map(parse_diff, split(block.state_diff, 1 << 20))
+            for message in map(parse_diff, frames(block.state_diff))
             if message.HasField("declared_class")
         }
         assert served == brought | declared
@@ -130,12 +144,16 @@ def test_a_class_declared_again_is_served_again_since_the_protocol_demands_it(
     assert again > 0
 
 
-def class_name(frame: memoryview) -> bytes:
-    return bytes(getattr(pb.ClassesResponse.FromString(bytes(frame)), "class").class_hash.elements)
+def frames(body: bytes | None) -> list[bytes]:
+    return [bytes(payload) for payload in split(body or b"", 1 << 22)]
 
 
-def parse_diff(frame: memoryview) -> pb.StateDiffsResponse:
-    return pb.StateDiffsResponse.FromString(bytes(frame))
+def class_name(frame: bytes) -> bytes:
+    return bytes(getattr(pb.ClassesResponse.FromString(frame), "class").class_hash.elements)
+
+
+def parse_diff(frame: bytes) -> pb.StateDiffsResponse:
+    return pb.StateDiffsResponse.FromString(frame)
 
 
 def test_transactions_are_found_by_hash_and_a_repeated_hash_keeps_its_first_place(
@@ -170,7 +188,7 @@ def test_old_state_can_be_read_at_every_block(tmp_path: Path, chain: list[BlockV
     classes: dict[int, int] = {}
 
     for block in chain:
-        for message in map(parse_diff, split(block.state_diff, 1 << 20)):
+        for message in map(parse_diff, frames(block.state_diff)):
             diff = message.contract_diff
             address = int.from_bytes(diff.address.elements, "big")
             if diff.HasField("nonce"):
@@ -202,7 +220,7 @@ def refused(writer: Writer, block: BlockVerified) -> PeerFault:
 
 
 def with_version(block: BlockVerified, version: str) -> BlockVerified:
-    header = pb.BlockHeadersResponse.FromString(bytes(next(split(block.header, 1 << 20))))
+    header = pb.BlockHeadersResponse.FromString(frames(block.header)[0])
     header.header.protocol_version = version
     return replace(block, header=Body(join([header])))
 
@@ -228,7 +246,7 @@ def test_a_wrong_state_root_blames_the_state_diff_and_before_0_13_2_the_header_t
 def test_a_state_diff_with_one_value_changed_is_refused(
     writer: Writer, chain: list[BlockVerified]
 ) -> None:
-    messages = list(map(parse_diff, split(chain[0].state_diff, 1 << 20)))
+    messages = list(map(parse_diff, frames(chain[0].state_diff)))
     values = next(m.contract_diff.values for m in messages if m.contract_diff.values)
     values[0].value.elements = b"\x05"
 
@@ -360,7 +378,7 @@ def test_a_head_that_is_not_its_header_is_refused(
     tmp_path: Path, chain: list[BlockVerified]
 ) -> None:
     store_all(tmp_path, chain[:3])
-    value = dict((key, value) for _, key, value in contents(tmp_path) if key == b"head")[b"head"]
+    value = {key: value for _, key, value in contents(tmp_path) if key == b"head"}[b"head"]
     rewrite_meta(tmp_path, b"head", value[:-1] + bytes([value[-1] ^ 1]))
 
     with pytest.raises(StoreError, match="damaged"):
@@ -368,7 +386,7 @@ def test_a_head_that_is_not_its_header_is_refused(
 
 
 def test_a_disk_that_refuses_is_one_clear_line_and_leaves_whole_blocks(
-    tmp_path: Path, chain: list[BlockVerified]
+    tmp_path: Path, undisturbed: list[str]
 ) -> None:
     done = run_python(
         "import resource, signal, sys\n"
@@ -387,7 +405,7 @@ def test_a_disk_that_refuses_is_one_clear_line_and_leaves_whole_blocks(
     )
     assert done.stderr.startswith("StoreError "), done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert_whole(tmp_path, chain)
+    assert_whole(tmp_path, undisturbed)
 
 
 def rewrite_meta(db_path: Path, key: bytes, value: bytes | None) -> None:
@@ -398,7 +416,7 @@ def rewrite_meta(db_path: Path, key: bytes, value: bytes | None) -> None:
     else:
         batch.put(Family.META, key, value)
     opened.write(batch, sync=True)
-    opened.close(flush=True)
+    opened.close(sync=True)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -425,20 +443,32 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_undoing_blocks_gives_the_store_that_never_had_them(
-    tmp_path: Path, chain: list[BlockVerified]
+    tmp_path: Path, chain: list[BlockVerified], undisturbed: list[str]
 ) -> None:
-    undone, never = tmp_path / "undone", tmp_path / "never"
-    store_all(undone, chain)
-    for number in reversed(range(-1, GENERATED - 1)):
-        assert revert_to(undone, number) == (head_of(chain[number]) if number >= 0 else None)
-        if number % 10 == 9 or number < 3:
-            shutil.rmtree(never, ignore_errors=True)
-            store_all(never, chain[: number + 1])
-            assert contents(undone) == contents(never)
+    writer = Writer(tmp_path, CHAIN)
+    for block in chain:
+        writer.store(block)
 
-    store_all(undone, chain)
-    store_all(never, chain)
-    assert digest(undone) == digest(never)
+    for number in reversed(range(-1, GENERATED - 1)):
+        assert writer.undo_head() == (head_of(chain[number]) if number >= 0 else None)
+        assert digest(tmp_path) == undisturbed[number + 1]
+
+    for block in chain:
+        writer.store(block)
+    assert digest(tmp_path) == undisturbed[GENERATED]
+    writer.close()
+
+
+def test_reverting_a_closed_store_takes_back_all_above_the_number(
+    tmp_path: Path, chain: list[BlockVerified], undisturbed: list[str]
+) -> None:
+    store_all(tmp_path, chain[:20])
+
+    assert revert_to(tmp_path, 25) == head_of(chain[19])
+    assert revert_to(tmp_path, 12) == head_of(chain[12])
+    assert digest(tmp_path) == undisturbed[13]
+    assert revert_to(tmp_path, -1) is None
+    assert digest(tmp_path) == undisturbed[0]
 
 
 def test_reverting_needs_a_store(tmp_path: Path) -> None:
@@ -514,12 +544,11 @@ def test_private_folders_go_at_close_and_those_of_the_dead_at_the_next_open(
 # ---- kill -9 -----------------------------------------------------------------------------------------------------
 
 FOREVER = """
-import sys
+import pickle, sys
 from pathlib import Path
-from tests.workers import blocks
 from workers.store.writer import Writer
 
-chain = blocks.generated(int(sys.argv[3]))
+chain = pickle.loads(Path(sys.argv[3]).read_bytes())
 writer = Writer(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)
 while True:
@@ -532,38 +561,43 @@ while True:
 
 
 def test_a_writer_killed_at_any_instant_leaves_the_very_store_of_its_head(
-    tmp_path: Path, chain: list[BlockVerified]
+    tmp_path: Path, chain: list[BlockVerified], undisturbed: list[str]
 ) -> None:
     draw = random.Random(9)
+    recorded = tmp_path / "blocks"
+    recorded.write_bytes(pickle.dumps(chain))
     heads = set()
+    reader = Reader(tmp_path / "db")  # follows through it all
     for _ in range(KILLS):
         child = subprocess.Popen(
-            [sys.executable, "-c", FOREVER, str(tmp_path), CHAIN, str(GENERATED)],
+            [sys.executable, "-c", FOREVER, str(tmp_path / "db"), CHAIN, str(recorded)],
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(draw.uniform(0.0, 0.6))
+        killed_at = time.monotonic() + draw.uniform(0.0, 0.6)
+        while time.monotonic() < killed_at:
+            reader.refresh()
+            head = reader.head()
+            assert head is None or head == head_of(chain[head.number])
+            assert head is None or reader.block_hash(head.number) == head.block_hash
+        assert child.poll() is None
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
-        heads.add(assert_whole(tmp_path, chain))
+        heads.add(assert_whole(tmp_path / "db", undisturbed))
+    reader.close()
     assert len(heads) > 2
 
 
-def assert_whole(db_path: Path, chain: list[BlockVerified]) -> int:
+def assert_whole(db_path: Path, undisturbed: list[str]) -> int:
     """The store opens and equals an undisturbed one of the same head; returns the head's number."""
     writer = Writer(db_path, CHAIN)
-    head = writer.head
+    number = -1 if writer.head is None else writer.head.number
     writer.close()
-    count = 0 if head is None else head.number + 1
-    undisturbed = db_path.parent / f"{db_path.name}-undisturbed"
-    store_all(undisturbed, chain[:count])
-    assert contents(db_path) == contents(undisturbed)
-    shutil.rmtree(undisturbed)
-    return count - 1
+    assert digest(db_path) == undisturbed[number + 1]
+    return number
 
 
 def test_a_store_whose_creation_was_cut_short_is_created_anew(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ COMPONENTS = tuple(Component)
 def start(settings: Settings) -> Keeper[BlockVerified]:
     """Open the store for writing; StoreError, one line, if it is not ours to write."""
     # RocksDB is 8 MB of memory: every process reads the pipeline page, only this one opens the store
-    from workers.store.writer import Writer  # noqa: PLC0415
+    from workers.store.writer import Writer
 
     return Commit(Writer(settings.db_path, settings.network.chain_id))
 

@@ -30,8 +30,9 @@ def serve(
     port: int,
     *,
     listening: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
-    """Serve ``source`` until SIGTERM or SIGINT; ``listening`` is told the base URL once it answers.
+    """Serve ``source`` until SIGTERM, SIGINT or ``stop``; ``listening`` gets the URL once it answers.
 
     Port 0 takes a free port. Raises GatewayError, one clear line, when the address cannot be had.
     """
@@ -44,9 +45,10 @@ def serve(
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
         lifespan="off",
+        ws="none",
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Announcing(config, lambda: _announce(url, listening))
+    server = _Server(config, lambda: _announce(url, listening), stop or threading.Event())
     with bound, _signals_end_quietly():
         server.run(sockets=[bound])
 
@@ -218,16 +220,22 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _Announcing(uvicorn.Server):
-    """Says so once it answers requests."""
+class _Server(uvicorn.Server):
+    """Says so once it answers requests, and ends when it is told to."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, announce: Callable[[], None], stop: threading.Event
+    ) -> None:
         super().__init__(config)
         self._announce = announce
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stop.is_set()
 
 
 def _announce(url: str, listening: Callable[[str], None] | None) -> None:

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 import trio
 
 DRAIN_MAX = 256  # messages taken before other tasks get their turn
-# The descriptor is edge-triggered and heartbeats must go on: look at least this often.
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.5  # at least, so that a lost broker is noticed
 FULL_SECONDS_MIN = 0.02
 FULL_SECONDS_MAX = 0.5
 
@@ -61,6 +60,12 @@ class Bridge:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._turns: defaultdict[type[object], trio.Lock] = defaultdict(trio.Lock)
+        self._held_back = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether someone waits for room: then nothing more should be asked of peers."""
+        return self._held_back > 0
 
     async def pump(self, handle: Callable[[Any], None]) -> None:
         """Hand every message to ``handle`` and complete it; runs until cancelled. ``BrokerLost`` passes."""
@@ -74,15 +79,24 @@ class Bridge:
 
     async def give(self, message: object) -> None:
         """Hand a message over; while its topic is full, wait, and with it whoever wants to give more of the kind."""
-        wait = FULL_SECONDS_MIN
         async with self._turns[type(message)]:
-            while not self._link.give(message):
-                await trio.sleep(wait)
-                wait = min(2 * wait, FULL_SECONDS_MAX)
+            if not self._link.give(message):
+                await self._give_later(message)
 
     def status(self, values: Mapping[str, int | float | str]) -> None:
         """Say how this process is."""
         self._link.status(values)
+
+    async def _give_later(self, message: object) -> None:
+        wait = FULL_SECONDS_MIN
+        self._held_back += 1
+        try:
+            await trio.sleep(wait)
+            while not self._link.give(message):
+                wait = min(2 * wait, FULL_SECONDS_MAX)
+                await trio.sleep(wait)
+        finally:
+            self._held_back -= 1
 
     def _drain(self, handle: Callable[[Any], None]) -> int:
         tickets: list[int] = []

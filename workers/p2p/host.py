@@ -133,9 +133,11 @@ class Host:
         """Listen and serve inside the block. Raises ``CannotListen`` before anything is announced."""
         wanted = [await self._bindable(address) for address in listen]
         async with self._host.run([Multiaddr(str(address)) for address in wanted]):
-            if len(self._bound()) < len(wanted):
-                raise CannotListen(f"cannot listen on {', '.join(map(str, wanted))}")
-            yield
+            is_bound = len(self._bound()) >= len(wanted)
+            if is_bound:
+                yield
+        if not is_bound:
+            raise CannotListen(f"cannot listen on {', '.join(map(str, wanted))}")
 
     def serve(self, protocol: str, handler: Handler) -> None:
         """Answer streams of ``protocol`` by ``handler``, which ends them."""
@@ -171,8 +173,9 @@ class Host:
         try:
             with trio.fail_after(NEGOTIATE_SECONDS):
                 stream = await self._host.new_stream(_id(peer), [TProtocol(protocol)])
-        except (BaseLibp2pError, trio.TooSlowError, OSError) as error:
-            raise CannotReach(f"{type(error).__name__}: {str(error).splitlines()[:1]}") from error
+        except Exception as error:
+            # what a peer does during the negotiation surfaces as any of many errors
+            raise CannotReach(_cause(error)) from error
         return HostStream(stream)
 
     async def disconnect(self, peer: str) -> None:
@@ -208,7 +211,7 @@ class Host:
                 await self._network._dial_addr_single_attempt(target, _id(peer))
         except trio.TooSlowError:
             return f"no answer in {DIAL_SECONDS:.0f} s"
-        except BaseLibp2pError as error:
+        except Exception as error:  # noqa: BLE001  (what a peer does in the handshake must not raise past the dial)
             return _cause(error)
         self._host.get_peerstore().add_addrs(_id(peer), [target], ADDRESS_TTL_SECONDS)
         return None

@@ -34,6 +34,7 @@ RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 30.0
 # A fault may overtake the news that its range was cut; so long it is waited for before the range is asked again.
 HOLD_SECONDS = 0.5
+SUSPECTS_MAX = 1024
 ATTEMPTS_KEPT = 8  # of one job: news of older ones is not heeded
 STUCK_SECONDS = 30.0
 STUCK_SECONDS_MAX = 600.0
@@ -91,7 +92,6 @@ class Job:
     faults: int = 0
     retry_at: float = 0.0  # before it, only peers that have not failed are asked
     hold_until: float = 0.0  # before it, nobody is asked
-    suspect: Fault | None = None  # may be about the outcome of the attempt that it names
     attempts: list[int] = field(default_factory=list)
 
     @property
@@ -165,6 +165,7 @@ class Planner:
         self._spans: list[Span] = []
         self._opening: Span | None = None
         self._by_attempt: dict[int, Job] = {}
+        self._suspects: dict[int, list[Fault]] = {}  # attempt -> faults that may be about its outcome
         self._repaired: dict[
             int, tuple[int, int]
         ] = {}  # number -> (attempts that are newer, how often)
@@ -272,6 +273,8 @@ class Planner:
 
     def bodies_fetched(self, news: BodiesFetched, now: float) -> None:
         """Note how far an answer reached; ask another peer for the rest, and for the classes it names."""
+        for suspect in self._suspects.pop(news.attempt, ()):
+            self._repair_fault(suspect, now)  # the answer was used, so the fault is a later stage's
         job = self._by_attempt.get(news.attempt)
         if job is None or job.component is not news.component:
             return
@@ -289,8 +292,6 @@ class Planner:
             classes.peer = news.peer  # named as the sender where no class is wanted
             classes.avoid = set(job.span.avoid)
             job.span.jobs.append(classes)
-        if job.suspect is not None and job.suspect.attempt == news.attempt:
-            self._repair_fault(job.suspect, now)
 
     def fault(self, news: Fault, now: float) -> None:
         """Fetch anew what broke a rule, from other peers where there are any."""
@@ -298,11 +299,11 @@ class Planner:
         if job is None:
             self._repair_fault(news, now)
             return
+        # The fetch stage dropped the whole answer, or else a later stage was quicker than the news of the cut.
+        self._suspect(news)
         if job.attempt != news.attempt or job.state is not State.GIVEN:
             return
-        # The fetch stage dropped the whole answer, or else a later stage was quicker than the news of the cut.
         job.faults += 1
-        job.suspect = news
         self._retry(job, set(news.peers), now)
         job.hold_until = now + HOLD_SECONDS
         blames_header = Component.HEADERS in news.components
@@ -318,6 +319,11 @@ class Planner:
             self._truncate(self.base)
         self._hashes[number] = block_hash
         self._hashes = {n: h for n, h in self._hashes.items() if n >= number}
+        self._suspects = {
+            attempt: left
+            for attempt, faults in self._suspects.items()
+            if (left := [news for news in faults if news.start > number])
+        }
         self._repaired = {n: r for n, r in self._repaired.items() if n > number}
         self._moved_at = self._checked_at = now
         self._stuck_after = STUCK_SECONDS
@@ -504,6 +510,11 @@ class Planner:
         if self._opening is not None:
             self._drop(self._opening)
 
+    def _suspect(self, news: Fault) -> None:
+        if sum(map(len, self._suspects.values())) >= SUSPECTS_MAX:
+            del self._suspects[min(self._suspects)]
+        self._suspects.setdefault(news.attempt, []).append(news)
+
     def _repair_fault(self, news: Fault, now: float) -> None:
         self._repair(news.start, news.count, frozenset(news.peers), news.attempt, now)
 
@@ -549,6 +560,7 @@ class Planner:
         for span in list(self._spans):
             self._drop(span)
         self._repaired.clear()
+        self._suspects.clear()
         self._frontier = self.base
         self._hashes = {self.base - 1: self._hashes[self.base - 1]}
 

@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
@@ -58,17 +59,36 @@ def main(settings: Settings) -> None:
         lifespan="on",
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     watch.when_lost = lambda: setattr(server, "should_exit", True)
     log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
     try:
-        with bound, contextlib.suppress(KeyboardInterrupt):
+        with bound:
             server.run(sockets=[bound])
     finally:
         reader.close()
         link.close()
     if watch.lost:
         raise SystemExit(EX_BROKER_LOST)
+
+
+class _Server(uvicorn.Server):
+    """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take both signals while the server runs."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._end) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, *_: object) -> None:
+        self.force_exit = self.should_exit  # at the second signal
+        self.should_exit = True
 
 
 class Watch:

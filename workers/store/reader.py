@@ -1,6 +1,6 @@
 """The read-only view: keeps what the writer has committed readable in any other process, a little behind it.
 
-A RocksDB secondary instance; nothing is written into the database itself. A Reader belongs to one thread.
+A RocksDB secondary instance; nothing is written into the database itself. A Reader serves one thread at a time.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,6 @@ every read sees the state before the block.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from starknet import state, trie
 from starknet.commitments import StateDiff, read_state_diff
@@ -69,13 +68,13 @@ def retreat(rocks: Rocks, batch: Batch, diff: StateDiff, number: int, version: s
     _put_nodes(batch, CLASS_TRIE, classes)
     back = StateDiff(
         storage={
-            address: {
-                key: before(Kind.STORAGE + felt(address) + felt(key)) or 0 for key in entries
-            }
+            address: {key: before(Kind.STORAGE + felt(address) + felt(key)) or 0 for key in entries}
             for address, entries in diff.storage.items()
         },
         nonces={name: before(Kind.NONCE + felt(name)) or 0 for name in diff.nonces},
-        class_hashes={name: before(Kind.CLASS_HASH + felt(name)) or 0 for name in diff.class_hashes},
+        class_hashes={
+            name: before(Kind.CLASS_HASH + felt(name)) or 0 for name in diff.class_hashes
+        },
     )
     root = _apply(_Stored(rocks, classes), batch, back, version)
     for prefix, _ in _history(diff):

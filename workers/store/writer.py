@@ -115,9 +115,9 @@ class Writer:
         return new_head
 
     def close(self) -> None:
-        """Write everything out and release the database and its lock."""
+        """Force all blocks to the disk; release the database and its lock."""
         try:
-            self._rocks.close(flush=True)
+            self._rocks.close(sync=True)
         finally:
             os.close(self._lock)
 
@@ -215,7 +215,8 @@ def revert_to(db_path: Path, number: int) -> Head | None:
 
 def _root_fault(block: BlockVerified, root: bytes, version: str) -> PeerFault:
     guilty: tuple[Component, ...] = (Component.STATE_DIFFS,)
-    if not rules_for(version).header_binds:  # no hash ties the state diff to the header: either may lie
+    if not rules_for(version).receipts_in_hash:
+        # no hash ties the state diff to the header: either may be the lie
         guilty = (Component.HEADERS, Component.STATE_DIFFS)
     detail = f"0x{root.hex()} computed, 0x{block.state_root.hex()} stated"
     return PeerFault("state.root", block.number, guilty, detail)
@@ -228,7 +229,7 @@ def _read_head(rocks: Rocks) -> Head | None:
         return None
     head = unpack_head(value)
     if _head_of(_header_at(rocks, head.number)) != head:
-        raise StoreError(f"{rocks.path}: the head is not what its header says: the store is damaged")
+        raise StoreError(f"{rocks.path}: head and header differ: the store is damaged")
     return head
 
 

@@ -1,0 +1,292 @@
+"""The HTTP server over real sockets, on a real store, beside a real broker."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker import router
+from broker.link import Link
+from broker.topic import Topic
+from starknet.network import Network
+from tests.workers.blocks import generated
+from workers.messages import BlockStored, BlockVerified
+from workers.rpc import methods, rpc, server
+from workers.settings import P2PSettings, Settings
+from workers.store.reader import Reader
+from workers.store.writer import Writer
+
+TOPIC = Topic("blocks.stored", BlockStored, items_max=10, bytes_max=1000)
+SPAWN = multiprocessing.get_context("spawn")
+SECONDS_MAX = 20.0
+
+
+@pytest.fixture(scope="module")
+def blocks() -> list[BlockVerified]:
+    return generated(4)
+
+
+def settings_of(folder: Path, port: int, *, serve_only: bool = False) -> Settings:
+    network = Network(
+        name="devnet",
+        chain_id="SN_HERA_DEVNET",
+        feeder_url="",
+        gateway_url="",
+        l1_chain_id=1,
+        core_contract="0x0",
+        public_key=7,
+    )
+    return Settings(
+        network=network,
+        db_path=folder,
+        broker=f"ipc://{folder}/run/broker",
+        memory_bytes=1 << 20,
+        log_level="info",
+        log_format="console",
+        p2p=P2PSettings((), (), (), bytes(32), serve_only),
+        feeder_url="",
+        feeder_poll_seconds=1.0,
+        http_host="127.0.0.1",
+        http_port=port,
+        public_key=7,
+        version="0.1.0",
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Settings, BaseProcess, threading.Event]]:
+    """A broker in a thread, and the rpc process beside it; the event stops the broker."""
+    settings = settings_of(tmp_path, free_port())
+    stop = threading.Event()
+    broker = threading.Thread(
+        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
+    )
+    broker.start()
+    process = SPAWN.Process(target=rpc.main, args=(settings,))
+    process.start()
+    try:
+        wait_for(lambda: get(settings, "/health")[0] == 200)
+        yield settings, process, stop
+    finally:
+        process.terminate()
+        process.join(SECONDS_MAX)
+        process.close()
+        stop.set()
+        broker.join()
+
+
+def get(settings: Settings, path: str) -> tuple[int, Any]:
+    return _ask(urllib.request.Request(f"http://127.0.0.1:{settings.http_port}{path}"))
+
+
+def post(settings: Settings, body: object) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return _ask(urllib.request.Request(f"http://127.0.0.1:{settings.http_port}/", data))
+
+
+def _ask(request: urllib.request.Request) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, None
+    except OSError:
+        return 0, None
+
+
+def call(settings: Settings, method: str) -> Any:
+    status, answer = post(settings, {"jsonrpc": "2.0", "id": 1, "method": method})
+    assert status == 200
+    return answer.get("result", answer.get("error"))
+
+
+def test_it_answers_from_the_store_as_it_grows(
+    running: tuple[Settings, BaseProcess, threading.Event], blocks: list[BlockVerified]
+) -> None:
+    settings, process, _ = running
+
+    status = get(settings, "/status")[1]
+    assert status["head"] is None
+    assert (status["network"], status["chain_id"]) == ("devnet", "SN_HERA_DEVNET")
+    assert (status["role"], status["version"], status["syncing"]) == ("peer", "0.1.0", False)
+    assert call(settings, "starknet_blockNumber") == {"code": 32, "message": "There are no blocks"}
+
+    writer = Writer(settings.db_path, settings.network.chain_id)
+    for block in blocks:
+        writer.store(block)
+        wait_for(lambda: (get(settings, "/status")[1]["head"] or {}).get("number") == block.number)  # noqa: B023
+    writer.close()
+
+    last = blocks[-1]
+    status = get(settings, "/status")[1]
+    assert status["head"] == {
+        "number": last.number,
+        "hash": hex(int.from_bytes(last.block_hash)),
+        "state_root": hex(int.from_bytes(last.state_root)),
+    }
+    assert call(settings, "starknet_blockNumber") == last.number
+    assert call(settings, "starknet_blockHashAndNumber") == {
+        "block_hash": hex(int.from_bytes(last.block_hash)),
+        "block_number": last.number,
+    }
+    assert call(settings, "starknet_chainId") == hex(int.from_bytes(b"SN_HERA_DEVNET"))
+    assert call(settings, "starknet_syncing") is False
+
+    wait_for(lambda: get(settings, "/status")[1]["blocks_per_second"] > 0)
+    wait_for(lambda: "blocks.stored" in get(settings, "/status")[1]["queues"])
+    queue = get(settings, "/status")[1]["queues"]["blocks.stored"]
+    assert (queue["items"], queue["bytes"], queue["items_max"]) == (0, 0, 10)
+
+    with Link(settings.broker, "p2p", gives=(TOPIC,)) as source:
+        source.status({"target": 99, "peers": 3})
+        assert source.give(BlockStored(0, bytes(32)))
+        wait_for(lambda: get(settings, "/status")[1]["target"] == 99)
+        status = get(settings, "/status")[1]
+        assert (status["syncing"], status["peers"]) == (True, 3)
+        assert status["queues"]["blocks.stored"]["items"] == 1
+        assert status["workers"]["p2p"]["peers"] == 3
+        syncing = call(settings, "starknet_syncing")
+        assert syncing["current_block_num"] == last.number
+        assert (syncing["starting_block_num"], syncing["highest_block_num"]) == (0, 99)
+
+    assert post(settings, b"x" * (server.BODY_BYTES_MAX + 1))[0] == 413
+    assert get(settings, "/nowhere")[0] == 404
+    process.terminate()
+    process.join(SECONDS_MAX)
+    assert process.exitcode == 0
+    assert not list(settings.db_path.glob("secondary-*"))
+
+
+def test_a_lost_broker_ends_it_with_code_75(
+    running: tuple[Settings, BaseProcess, threading.Event],
+) -> None:
+    _, process, stop = running
+    stop.set()
+    process.join(SECONDS_MAX)
+    assert process.exitcode == 75
+
+
+def test_a_busy_port_is_one_line_and_code_78(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as left:
+            rpc.main(settings_of(tmp_path, port))
+    assert left.value.code == 78
+    (record,) = caplog.records
+    assert f"port {port}" in record.getMessage()
+    assert "--http-port" in record.getMessage()
+
+
+# ---- JSON-RPC by itself ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[server.Watch]:
+    reader = Reader(tmp_path)
+    yield server.Watch(settings_of(tmp_path, 1), reader, lambda _: {})
+    reader.close()
+
+
+def request(**parts: object) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": 1, "method": "starknet_specVersion"} | parts
+
+
+def ask(chain: server.Watch, body: object) -> Any:
+    return methods.answer(body if isinstance(body, bytes) else json.dumps(body).encode(), chain)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", -32700),
+        (b"[" * 100_000, -32700),
+        (b"\xff", -32700),
+        ([], -32600),
+        ("text", -32600),
+        (request(jsonrpc="1.0"), -32600),
+        (request(method=7), -32600),
+        (request(id=True), -32600),
+        (request(id=1.5), -32600),
+        (request(method="starknet_nothing"), -32601),
+        (request(params=[1]), -32602),
+        (request(method="starknet_blockNumber"), 32),
+        (request(method="starknet_blockHashAndNumber"), 32),
+    ],
+)
+def test_each_fault_of_a_request_has_its_code(chain: server.Watch, body: object, code: int) -> None:
+    assert ask(chain, body)["error"]["code"] == code
+
+
+def test_a_batch_is_answered_one_by_one_without_its_notifications(chain: server.Watch) -> None:
+    notification = {"jsonrpc": "2.0", "method": "starknet_specVersion"}
+    answers = ask(chain, [request(id="a"), notification, request(id=None, method="x"), 7])
+    assert [answer["id"] for answer in answers] == ["a", None, None]
+    assert answers[0]["result"] == methods.SPEC_VERSION
+    assert ask(chain, notification) is None
+    assert ask(chain, [notification]) is None
+
+
+def test_a_batch_is_bounded(chain: server.Watch) -> None:
+    answer = ask(chain, [request()] * (methods.BATCH_MAX + 1))
+    assert answer["error"]["code"] == -32600
+
+
+def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:
+    now = [0.0]
+    reader = Reader(tmp_path)
+    watch = server.Watch(settings_of(tmp_path, 1), reader, lambda _: {}, clock=lambda: now[0])
+    writer = Writer(tmp_path, "SN_HERA_DEVNET")
+    try:
+        for block in generated(3):
+            watch.note()
+            writer.store(block)
+            now[0] += 10
+        watch.note()
+        assert watch.speed() == pytest.approx(3 / 30)
+        now[0] += 20
+        watch.note()
+        assert watch.speed() == pytest.approx(1 / 30)
+    finally:
+        writer.close()
+        reader.close()
+
+
+@pytest.mark.parametrize("code", [signal.SIGINT])
+def test_ctrl_c_ends_it_cleanly(
+    running: tuple[Settings, BaseProcess, threading.Event], code: int
+) -> None:
+    _, process, _ = running
+    assert process.pid is not None
+    os.kill(process.pid, code)
+    process.join(SECONDS_MAX)
+    assert process.exitcode == 0

@@ -1,0 +1,138 @@
+"""Keeps us connected: dials the given peers for ever and those of the address book while there are few."""
+
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from workers.log import fields, log
+from workers.p2p.addresses import Address
+from workers.p2p.book import BadBook, Book
+from workers.p2p.host import CannotReach, Host
+from workers.p2p.peers import DIAL_SECONDS_MAX, DIAL_SECONDS_MIN, Back, Peers
+
+TICK_SECONDS = 0.5
+DIALS_MAX = 8  # at once
+PEERS_WANTED = 16  # with so many, peers of the book are not dialled
+SAVE_SECONDS = 30.0
+ALONE_SECONDS = 60.0  # between two lines that say that there is nobody
+
+
+def by_peer(given: Sequence[Address], own: str) -> dict[str, tuple[Address, ...]]:
+    """Group addresses by PeerID; our own is left out with a line in the log."""
+    found: dict[str, tuple[Address, ...]] = {}
+    for address in given:
+        assert address.peer_id is not None, "parse_peer requires it"
+        if address.peer_id == own:
+            log.warning("This peer is this node itself: skipped", extra=fields(addr=str(address)))
+            continue
+        found[address.peer_id] = (*found.get(address.peer_id, ()), address.transport)
+    return found
+
+
+class Dialer:
+    """Dials in the background; ``peers`` is told who is connected."""
+
+    def __init__(
+        self, host: Host, peers: Peers, book: Book, given: Mapping[str, tuple[Address, ...]]
+    ) -> None:
+        self._host = host
+        self._peers = peers
+        self._book = book
+        self._given = dict(given)
+        self._backs: dict[str, Back] = {}
+        self._dialling: set[str] = set()
+        self._why = ""
+        self._said_alone_at = -ALONE_SECONDS
+
+    async def run(self) -> None:
+        """Dial, note and save until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_sometimes)
+            while True:
+                now = trio.current_time()
+                self._note_connected()
+                for peer, candidates in self._due(now):
+                    self._dialling.add(peer)
+                    nursery.start_soon(self._dial, peer, candidates)
+                self._say_if_alone(now)
+                await trio.sleep(TICK_SECONDS)
+
+    def save(self) -> None:
+        """Write the book; a disk that refuses is one line in the log."""
+        try:
+            self._book.save()
+        except OSError as error:
+            log.error("Cannot save the address book", extra=fields(why=str(error)))
+
+    def _due(self, now: float) -> list[tuple[str, tuple[Address, ...]]]:
+        connected = set(self._host.peers())
+        wanted = dict(self._given)
+        if len(connected) < PEERS_WANTED:
+            for peer, met_at in self._book.known().items():
+                wanted.setdefault(peer, met_at)
+        due = [
+            (peer, candidates)
+            for peer, candidates in wanted.items()
+            if peer not in connected
+            and peer not in self._dialling
+            and peer != self._host.peer_id
+            and now >= self._back(peer).until
+            and not self._peers.is_quarantined(peer, now)
+        ]
+        return due[: DIALS_MAX - len(self._dialling)] if len(self._dialling) < DIALS_MAX else []
+
+    async def _dial(self, peer: str, candidates: tuple[Address, ...]) -> None:
+        try:
+            address = await self._host.dial(peer, candidates)
+        except CannotReach as error:
+            seconds = self._back(peer).fail(trio.current_time())
+            self._why = f"{peer}: {error}"
+            log.info(
+                "Cannot reach peer",
+                extra=fields(peer=peer, why=str(error), again_in_s=round(seconds)),
+            )
+        else:
+            # A connection that ends at once must not be dialled at once again.
+            self._back(peer).until = trio.current_time() + DIAL_SECONDS_MIN
+            self._back(peer).times = 0
+            self._book.note(peer, [address, *candidates])
+            self._note_connected()
+        finally:
+            self._dialling.discard(peer)
+
+    def _note_connected(self) -> None:
+        connected = self._host.peers()
+        before = len(self._peers)
+        if self._peers.update(connected):
+            log.info("Peers", extra=fields(len=len(self._peers), before=before))
+        for peer in connected:
+            if peer not in self._given:
+                self._book.note(peer, self._host.addresses_of(peer))
+
+    def _say_if_alone(self, now: float) -> None:
+        if len(self._peers) or now - self._said_alone_at < ALONE_SECONDS or self._dialling:
+            return
+        self._said_alone_at = now
+        if self._given or self._book.known():
+            log.warning("no peer answers; trying again", extra=fields(last=self._why))
+        else:
+            log.warning(
+                "no peers: give --p2p-peers /ip4/HOST/tcp/7777/p2p/PEER_ID, or wait for one to connect"
+            )
+
+    async def _save_sometimes(self) -> None:
+        while True:
+            await trio.sleep(SAVE_SECONDS)
+            self.save()
+
+    def _back(self, peer: str) -> Back:
+        return self._backs.setdefault(peer, Back(DIAL_SECONDS_MIN, DIAL_SECONDS_MAX))
+
+
+def open_book(book: Book) -> Book:
+    """Load the address book; one that cannot be used is one line in the log and then empty."""
+    try:
+        book.load()
+    except BadBook as error:
+        log.warning("The address book is not used", extra=fields(why=str(error)))
+    return book

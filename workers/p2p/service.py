@@ -1,0 +1,127 @@
+"""The p2p process put together: host, server, client, dialling and status, all in one trio loop."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import trio
+
+from workers.component import Component
+from workers.log import fields, log
+from workers.p2p import addresses, keys, protocols
+from workers.p2p.answer import Answerer
+from workers.p2p.book import Book
+from workers.p2p.bridge import Bridge, Link
+from workers.p2p.dialer import Dialer, by_peer, open_book
+from workers.p2p.host import Host
+from workers.p2p.peers import Peers
+from workers.p2p.plan import Planner
+from workers.p2p.syncer import Syncer
+from workers.p2p.view import StoredBlocks, View
+from workers.settings import P2PSettings, Settings
+
+STATUS_SECONDS = 1.0
+
+
+async def run(
+    settings: Settings,
+    link: Link,
+    blocks: StoredBlocks,
+    *,
+    on_listening: Callable[[Host], None] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT. Raises ``CannotListen``, and what the link raises, in exception groups."""
+    p2p = settings.p2p
+    assert p2p is not None, "only nodes with --p2p have this process"
+    public = [addresses.parse(text) for text in p2p.public]
+    host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public)
+    view = View(blocks)
+    answerer = Answerer(view)
+    for component in Component:
+        name = protocols.protocol_id(settings.network.chain_id, component)
+        host.serve(name, answerer.handler(component))
+    async with host.run([addresses.parse_listen(text) for text in p2p.listen]):
+        for address in host.listening():
+            log.info("Listening on", extra=fields(addr=str(address)))
+        if on_listening is not None:
+            on_listening(host)
+        await _speak(settings, p2p, link, host, answerer, view)
+
+
+async def _speak(
+    settings: Settings,
+    p2p: P2PSettings,
+    link: Link,
+    host: Host,
+    answerer: Answerer,
+    view: View,
+) -> None:
+    """Dial, sync (unless only serving) and tell the status until a signal comes."""
+    peers = Peers(host.peer_id)
+    bridge = Bridge(link)
+    given = by_peer([addresses.parse_peer(text) for text in p2p.peers], host.peer_id)
+    dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given)
+    syncer: Syncer | None = None
+    if not p2p.serve_only:
+        head = await view.head()
+        planner = Planner(
+            None if head is None else (head.number, head.block_hash),
+            time.time_ns(),
+            settings.memory_bytes,
+            random.Random(),
+            trio.current_time(),
+        )
+        chain_id = settings.network.chain_id
+        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.memory_bytes)
+    try:
+        async with trio.open_nursery() as nursery:
+            if syncer is None:
+                nursery.start_soon(bridge.pump, _ignore)
+                nursery.start_soon(_count_peers, host, peers)
+            else:
+                nursery.start_soon(dialer.run)
+                nursery.start_soon(syncer.run)
+            nursery.start_soon(_tell, bridge, peers, answerer, syncer)
+            await _signal()
+            nursery.cancel_scope.cancel()
+    finally:
+        dialer.save()
+
+
+async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer | None) -> None:
+    """Say how the process is, once a second."""
+    while True:
+        served = answerer.served
+        values: dict[str, int | float | str] = {
+            "peers": len(peers),
+            "bytes_out": served.bytes_out,
+            "requests_served": served.requests,
+            "requests_refused": served.refused,
+        }
+        values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
+        if syncer is not None:
+            values["requests"] = syncer.asked.requests
+            values["bytes_in"] = syncer.asked.bytes_in
+            values["faults"] = syncer.asked.faults
+            target = syncer.target()
+            if target is not None and target >= 0:
+                values["target"] = target
+        bridge.status(values)
+        await trio.sleep(STATUS_SECONDS)
+
+
+async def _count_peers(host: Host, peers: Peers) -> None:
+    while True:
+        peers.update(host.peers())
+        await trio.sleep(STATUS_SECONDS)
+
+
+async def _signal() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
+
+
+def _ignore(message: object) -> None:
+    """A node that only serves takes no topic."""

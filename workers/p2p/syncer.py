@@ -1,0 +1,243 @@
+"""Drives the plan: asks peers what it says, hands their answers to the fetch stages, tells it what became of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import trio
+
+from workers.component import Component
+from workers.log import fields, log
+from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, HeadersFetched
+from workers.p2p import protocols
+from workers.p2p.ask import NoAnswer, Patience, TooBig, ask
+from workers.p2p.bridge import Bridge
+from workers.p2p.heads import find_head
+from workers.p2p.host import CannotReach, Host
+from workers.p2p.peers import Peers
+from workers.p2p.plan import Planner, Request
+from workers.p2p.protocols import Range
+from workers.p2p.streams import BadAnswer
+from workers.p2p.view import View
+
+TICK_SECONDS = 0.25
+LOOK_SECONDS = 1.0  # at the store's head, besides being told
+CHECKS_MAX = 8  # peers asked for their head at once
+CHECK_SECONDS = 60.0  # for one peer's head
+ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 8 << 20, 64 << 20
+
+
+@dataclass
+class Asked:
+    """What has been asked since the start."""
+
+    requests: int = 0
+    bytes_in: int = 0
+    faults: int = 0
+
+
+class Syncer:
+    """The client side of all five protocols."""
+
+    def __init__(
+        self,
+        chain_id: str,
+        host: Host,
+        peers: Peers,
+        planner: Planner,
+        bridge: Bridge,
+        view: View,
+        memory_bytes: int,
+    ) -> None:
+        self.asked = Asked()
+        self._chain_id = chain_id
+        self._host = host
+        self._peers = peers
+        self._planner = planner
+        self._bridge = bridge
+        self._view = view
+        answer_bytes = min(max(memory_bytes // 4, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        self._patience = Patience(bytes_max=answer_bytes)
+        self._iteration = 0
+        self._news = trio.Event()
+        self._leaving: set[str] = set()
+
+    async def run(self) -> None:
+        """Sync until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._bridge.pump, self._handle)
+            nursery.start_soon(self._look_at_store)
+            nursery.start_soon(self._check_heads)
+            while True:
+                self._step(nursery, trio.current_time())
+                with trio.move_on_after(TICK_SECONDS):
+                    await self._news.wait()
+                self._news = trio.Event()
+
+    def target(self) -> int | None:
+        """The highest block that any askable peer has."""
+        heads = [peer.head for peer in self._peers.askable(trio.current_time())]
+        return max(heads, default=None)
+
+    # ---- the plan ------------------------------------------------------------------------------------------------
+
+    def _step(self, nursery: trio.Nursery, now: float) -> None:
+        stuck = self._planner.watch(now)
+        if stuck is not None:
+            log.warning(
+                "The head does not move",
+                extra=fields(
+                    block=stuck.number,
+                    seconds=stuck.seconds,
+                    waits_for=stuck.waits_for,
+                    action=stuck.action,
+                ),
+            )
+        while self._leaving:
+            nursery.start_soon(self._host.disconnect, self._leaving.pop())
+        if self._bridge.is_full:
+            return
+        plan = self._planner.plan(self._peers.askable(now), now)
+        if plan.opened:
+            self._say_iteration(plan.requests)
+        for request in plan.requests:
+            nursery.start_soon(self._fetch, request)
+
+    def _say_iteration(self, requests: tuple[Request, ...]) -> None:
+        log.debug("Continuous iteration", extra=fields(i=self._iteration))
+        self._iteration += 1
+        log.debug("Number of peers", extra=fields(len=len(self._peers)))
+        for request in requests:
+            if request.component is Component.HEADERS:
+                known = ", ".join(map(str, self._host.addresses_of(request.peer)))
+                log.debug(
+                    "Random chosen peer's info",
+                    extra=fields(peerInfo=f"{{{request.peer}: [{known}]}}"),
+                )
+
+    async def _fetch(self, request: Request) -> None:
+        body = b"" if request.is_empty else await self._answer(request)
+        if body is not None and self._planner.is_current(request):
+            await self._bridge.give(self._planner.message(request, body))
+            self._planner.given(request, len(body))
+        self._news.set()
+
+    async def _answer(self, request: Request) -> bytes | None:
+        """Ask; None where the plan was told that there is no usable answer."""
+        wanted = Range(request.start, request.count)
+        try:
+            body = await self._ask(request.peer, request.component, wanted)
+        except BadAnswer as error:
+            self._blame(request.peer, request.component, request.start, error.rule, error.detail)
+        except TooBig:
+            self._planner.too_big(request, trio.current_time())
+            return None
+        except (NoAnswer, CannotReach) as error:
+            log.debug(
+                "No answer",
+                extra=fields(
+                    peer=request.peer,
+                    component=request.component,
+                    block=request.start,
+                    count=request.count,
+                    why=str(error),
+                ),
+            )
+        else:
+            if body or request.component is not Component.HEADERS:
+                return body
+            self._peers.ended_at(request.peer, request.start - 1)  # no lie: it has no such block
+        self._planner.failed(request, trio.current_time())
+        return None
+
+    async def _ask(self, peer: str, component: Component, wanted: Range) -> bytes:
+        self.asked.requests += 1
+        name = protocols.protocol_id(self._chain_id, component)
+        body = await ask(partial(self._host.open, peer, name), component, wanted, self._patience)
+        self.asked.bytes_in += len(body)
+        return body
+
+    # ---- what the stages say -------------------------------------------------------------------------------------
+
+    def _handle(self, message: Any) -> None:
+        now = trio.current_time()
+        match message:
+            case HeadersFetched():
+                self._planner.headers_fetched(message, now)
+            case BodiesFetched():
+                self._planner.bodies_fetched(message, now)
+            case BlockStored():
+                self._planner.stored(message.number, message.block_hash, now)
+            case Fault():
+                for component, peer in zip(message.components, message.peers, strict=True):
+                    self._blame(peer, component, message.start, message.rule, message.detail)
+                self._planner.fault(message, now)
+        self._news.set()
+
+    def _blame(self, peer: str, component: Component, block: int, rule: str, detail: str) -> None:
+        self.asked.faults += 1
+        seconds = 0.0 if peer == GATEWAY else self._peers.blame(peer, trio.current_time())
+        log.warning(
+            "A peer broke a rule: it is not asked for a while and the block is fetched from others",
+            extra=fields(
+                peer=peer,
+                block=block,
+                rule=rule,
+                component=component,
+                detail=detail,
+                not_asked_s=round(seconds),
+            ),
+        )
+        if peer in self._host.peers():
+            self._leaving.add(peer)
+
+    async def _look_at_store(self) -> None:
+        """See the head move also where the news of it was lost with a broker."""
+        while True:
+            head = await self._view.head()
+            if head is not None:
+                self._planner.stored(head.number, head.block_hash, trio.current_time())
+            await trio.sleep(LOOK_SECONDS)
+
+    # ---- the peers' heads ----------------------------------------------------------------------------------------
+
+    async def _check_heads(self) -> None:
+        checks = trio.CapacityLimiter(CHECKS_MAX)
+        async with trio.open_nursery() as nursery:
+            while True:
+                free = int(checks.available_tokens)
+                for peer in self._peers.to_check(trio.current_time(), free):
+                    nursery.start_soon(self._check, peer, checks)
+                await trio.sleep(TICK_SECONDS)
+
+    async def _check(self, peer: str, checks: trio.CapacityLimiter) -> None:
+        async with checks:
+            found: int | None = None
+            with self._checking(peer), trio.move_on_after(CHECK_SECONDS):
+                found = await self._find_head(peer)
+            self._peers.checked(peer, found, trio.current_time())
+            self._news.set()
+
+    async def _find_head(self, peer: str) -> int | None:
+        spoken = self._host.protocols_of(peer)
+        if spoken and protocols.protocol_id(self._chain_id, Component.HEADERS) not in spoken:
+            return None  # another kind of node: it is looked at again, ever less often
+        known = self._peers.known_head(peer)
+
+        async def has(number: int) -> bool:
+            return bool(await self._ask(peer, Component.HEADERS, Range(number, 1)))
+
+        stored = self._planner.base - 1
+        return await find_head(has, stored if known is None else max(known, stored))
+
+    @contextmanager
+    def _checking(self, peer: str) -> Iterator[None]:
+        """What a peer does while it is asked for its head ends the question only."""
+        try:
+            yield
+        except BadAnswer as error:
+            self._blame(peer, Component.HEADERS, self._planner.base, error.rule, error.detail)
+        except (NoAnswer, CannotReach) as error:
+            log.debug("Cannot ask for the head", extra=fields(peer=peer, why=str(error)))
