@@ -169,7 +169,7 @@ class Router:
     def _note_owner(self, identity: bytes, frame: zmq.Frame) -> None:
         """Remember whose connection this is. The number may have been another's, whose end is then due first."""
         self._read_monitor()
-        descriptor = frame.get(zmq.SRCFD)
+        descriptor = int(frame.get(zmq.SRCFD))
         before = self._owners.get(descriptor, identity)
         if before != identity:
             self._queues.lost(before, "its connection closed")

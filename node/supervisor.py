@@ -215,8 +215,16 @@ class Supervisor:
             group = [running for running in self._running if running.child.stops == stops]
             self._send(group, signal.SIGTERM)
             share = (deadline - self._clock()) / (len(orders) - index)
-            if not self._wait_for(group, self._clock() + share):
+            began = self._clock()
+            if not self._wait_for(group, began + share):
                 return False
+            log.debug(
+                "Stopped processes",
+                extra=fields(
+                    processes=", ".join(running.child.name for running in group),
+                    seconds=round(self._clock() - began, 2),
+                ),
+            )
         patient = self._wait_for(self._running, deadline)
         self._kill(self._running)
         return patient

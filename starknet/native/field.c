@@ -84,7 +84,7 @@ static int64_t divide(int64_t eta, uint64_t f, uint64_t g, steps *t)
         } else {
             limit = eta + 1 < left ? eta + 1 : left;
             mask = UINT64_MAX >> (64 - limit) & 15;
-            w = f + ((f + 1 & 4) << 1); /* 1 / f modulo 16 */
+            w = f + (((f + 1) & 4) << 1); /* 1 / f modulo 16 */
             w = -w * g & mask;
         }
         g += f * w;
@@ -222,7 +222,7 @@ static int is_square(const fe *a)
 static void lucas_double(fe *r, const fe *v, const fe *two)
 {
     fe_sqr(r, v);
-    fe_sub(r, r, two, 2);
+    fe_sub(r, r, two, 3);
     fe_fold(r, r);
 }
 
@@ -244,14 +244,14 @@ int fe_sqrt(fe *r, const fe *a)
         fe first, low, high, inverse, check, target;
         fe_sqr(&first, &t);
         fe_mul(&first, &first, a);
-        fe_sub(&first, &first, &two, 2);
+        fe_sub(&first, &first, &two, 3);
         fe_fold(&first, &first);
         low = first;
         lucas_double(&high, &first, &two);
         for (int bit = 58; bit >= 0; bit--) {
             fe middle;
             fe_mul(&middle, &low, &high);
-            fe_sub(&middle, &middle, &first, 2);
+            fe_sub(&middle, &middle, &first, 3);
             fe_fold(&middle, &middle);
             if (ODD_PART >> bit & 1) {
                 lucas_double(&high, &high, &two);

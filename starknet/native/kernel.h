@@ -44,6 +44,10 @@ void points_to_affine(affine *out, const jacobian *in, size_t n, fe *scratch);
  * out may be first or second; scratch for 2 n. */
 int affine_add_many(affine *out, const affine *first, const affine *second, size_t n, fe *scratch);
 
+#ifdef HERA_CHECKED
+extern int refuse_shared_inversions; /* tests set it: affine_add_many then returns 0 */
+#endif
+
 /* Tables, made once; 0 if there is no memory. */
 int pedersen_prepare(void);
 int ecdsa_prepare(void);

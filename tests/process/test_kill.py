@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.nodes import Node, free_port, gateway, key_pair, nodes, wait_until
-from workers.store.writer import digest
+from workers.store.reader import digest
 
 BLOCKS = 40
 DEVNET = ("--devnet", "--blocks", str(BLOCKS))

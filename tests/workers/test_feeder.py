@@ -3,6 +3,7 @@
 Real parts: a gateway over HTTP, the broker over ZeroMQ, the store; the test plays the stages behind the feeder.
 """
 
+import json
 import logging
 import multiprocessing
 import threading
@@ -502,8 +503,6 @@ class Prepared(Generated):
         self._made = made
 
     def _part(self, number: int, index: int) -> bytes | None:
-        import json
-
         return json.dumps(self._made[number][index]).encode() if number in self._made else None
 
 

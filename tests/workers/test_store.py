@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -516,6 +517,23 @@ def test_a_reader_follows_across_writers_that_come_and_go(
         assert reader.part(Component.HEADERS, 0) == chain[0].header
 
     assert [reader.block_hash(b.number) for b in chain[:30]] == [b.block_hash for b in chain[:30]]
+    reader.close()
+
+
+def test_a_reader_turns_to_the_store_that_was_made_in_place_of_its_own(
+    tmp_path: Path, chain: list[BlockVerified]
+) -> None:
+    store_all(tmp_path, chain[:5])
+    reader = Reader(tmp_path)
+
+    shutil.rmtree(tmp_path / "chain")
+    reader.refresh()
+    assert reader.part(Component.HEADERS, 4) == chain[4].header
+    for block in (chain[:2], chain[2:3]):
+        store_all(tmp_path, block)
+        reader.refresh()
+        assert reader.head() == head_of(block[-1])
+
     reader.close()
 
 

@@ -50,13 +50,15 @@ class Gateway:
     def __init__(self, url: str, stop: threading.Event) -> None:
         self.url = base_url(url)
         self._stop = stop
+        secure = urlsplit(self.url).scheme == "https"
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(READ_SECONDS_MAX, connect=CONNECT_SECONDS_MAX, pool=None),
             limits=httpx.Limits(
                 max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX
             ),
-            follow_redirects=True,
+            verify=secure,  # without https there is nothing to verify, and loading certificates is slow
+            follow_redirects=secure,
             trust_env=not _is_loopback(self.url),  # a proxy cannot reach this machine's own ports
         )
 

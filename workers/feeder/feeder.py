@@ -150,9 +150,7 @@ class _Feeder:
         )
 
     def turn(self) -> None:
-        """Listen to the broker, gather what came from the gateway, hand it on and ask for more."""
-        now = time.monotonic()
-        self._listen(self._patience(now))
+        """Gather what came from the gateway, hand it on, ask for more; then listen to the broker."""
         now = time.monotonic()
         if now >= self._look_at:
             self._look(now)
@@ -170,6 +168,7 @@ class _Feeder:
                 "requests": len(self._jobs),
             }
         )
+        self._listen(self._patience(time.monotonic()))
 
     def _patience(self, now: float) -> float:
         """How long the broker may be listened to before something else is due."""

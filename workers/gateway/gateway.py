@@ -205,7 +205,8 @@ def _bind(host: str, port: int) -> socket.socket:
     """Take the address now, so that a busy port is one line and not a traceback from the server."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends small answers without delay only on sockets whose protocol is named
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as bad:
         raise GatewayError(f"{host} is no address of this machine: {bad.strerror}") from bad
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

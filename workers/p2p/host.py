@@ -15,9 +15,9 @@ from libp2p import new_host
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
-from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.config import ConnectionConfig
 from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStoreError
 from libp2p.rcmgr import ResourceLimits, new_resource_manager
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
@@ -36,6 +36,7 @@ CONNECTIONS_PER_PEER_MAX = 2
 STREAMS_MAX = 2000
 NEGOTIATE_SECONDS = 10
 DIAL_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
 ADDRESS_TTL_SECONDS = 3600
 ADDRESSES_OF_PEER_MAX = 8
 
@@ -114,7 +115,6 @@ class Host:
             resource_manager=new_resource_manager(
                 limits=ResourceLimits(max_connections=CONNECTIONS_MAX, max_streams=STREAMS_MAX)
             ),
-            # No watermark and no minimum: the library must not dial on its own.
             connection_config=ConnectionConfig(
                 max_connections=CONNECTIONS_MAX,
                 min_connections=0,
@@ -133,9 +133,12 @@ class Host:
         """Listen and serve inside the block. Raises ``CannotListen`` before anything is announced."""
         wanted = [await self._bindable(address) for address in listen]
         async with self._host.run([Multiaddr(str(address)) for address in wanted]):
-            is_bound = len(self._bound()) >= len(wanted)
-            if is_bound:
-                yield
+            try:
+                is_bound = len(self._bound()) >= len(wanted)
+                if is_bound:
+                    yield
+            finally:
+                await self._stop_listening()
         if not is_bound:
             raise CannotListen(f"cannot listen on {', '.join(map(str, wanted))}")
 
@@ -190,7 +193,7 @@ class Host:
         """Where ``peer`` says it can be dialled (Identify), and where we dialled it."""
         try:
             told = [str(address) for address in self._host.get_peerstore().addrs(_id(peer))]
-        except BaseLibp2pError:
+        except PeerStoreError:
             return ()
         found = [addresses.find_address(text) for text in told]
         usable = {address.transport: None for address in found if address is not None}
@@ -200,8 +203,14 @@ class Host:
         """What ``peer`` speaks, as far as Identify has told; empty before."""
         try:
             return frozenset(self._host.get_peerstore().get_protocols(_id(peer)))
-        except BaseLibp2pError:
+        except PeerStoreError:
             return frozenset()
+
+    async def _stop_listening(self) -> None:
+        """The library's listeners outlive its host: without this the port stays taken."""
+        with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_SECONDS):
+            for listener in list(self._network.listeners.values()):
+                await listener.close()
 
     async def _dial_one(self, peer: str, address: Address) -> str | None:
         """Connect; return None or why not. The library's own connect tries one address and has no time limit."""

@@ -48,12 +48,14 @@ def install(agent: str) -> None:
 
 
 def guard(host: Any) -> None:
-    """Patch one host: its stream handler, its inbound slots, its memory of failed dials."""
+    """Patch one host: its stream handler, its inbound slots, its memory of failed dials, its own dialling."""
     network = host.get_network()
     network.set_stream_handler(_guarded(host._swarm_stream_handler))
     network._do_handle_inbound_connection = _inbound(network)
     # A failed dial blocks the peer for 60 s: when to dial again is decided in `dial`.
     network._negative_peer_cache.is_blocked = _never
+    # It dials whatever address it has heard of, also with both watermarks at 0.
+    network.auto_connector.maybe_connect = _do_nothing
 
 
 def _shielded(method: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
@@ -102,6 +104,10 @@ def _inbound(network: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
 
 def _never(peer_id: str) -> bool:
     return False
+
+
+async def _do_nothing() -> None:
+    return
 
 
 async def _quietly(method: Callable[[], Awaitable[None]]) -> None:

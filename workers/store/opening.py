@@ -40,10 +40,13 @@ class View:
     """A database open for reading, with the private folder that this needs."""
 
     rocks: Rocks
+    _identity: bytes
     _private: "_Private"
 
     def follow(self) -> bool:
         """Catch up with the writer; False if that is not possible any more."""
+        if _database_identity(self.rocks.path) != self._identity:
+            return False  # deleted, or made anew in the same place: RocksDB would not notice
         try:
             self.rocks.catch_up()
         except StoreError:
@@ -94,11 +97,20 @@ def open_view(db_path: Path) -> View:
         tries += 1
         private = _new_private(db_path)
         try:
-            return View(open_secondary(db_path / FOLDER, private.path), private)
+            identity = _database_identity(db_path / FOLDER)
+            return View(open_secondary(db_path / FOLDER, private.path), identity, private)
         except StoreError:
             private.remove()
             if tries == OPEN_TRIES_MAX:
                 raise
+
+
+def _database_identity(path: Path) -> bytes:
+    """Return what RocksDB draws once for each database; nothing if there is none."""
+    try:
+        return (path / "IDENTITY").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 @contextmanager

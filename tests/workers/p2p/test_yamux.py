@@ -329,14 +329,21 @@ def test_our_streams_beyond_the_bound_wait_for_one_to_end() -> None:
 
 
 def test_a_cancelled_write_leaves_the_window_as_it_was() -> None:
+    async def hold(busy: YamuxConnection) -> None:
+        async with busy._send_lock:
+            await trio.sleep_forever()
+
     async def test() -> None:
         async with two() as t:
             mine, _ = await t.streams()
             before = mine.send_window
-            await t.a._send_lock.acquire()
-            with trio.move_on_after(0.05):
-                await mine.write(b"x" * 1000)
-            t.a._send_lock.release()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hold, t.a)
+                await trio.testing.wait_all_tasks_blocked()
+                with trio.move_on_after(0.05) as scope:
+                    await mine.write(b"x" * 1000)
+                nursery.cancel_scope.cancel()
+            assert scope.cancelled_caught
             assert mine.send_window == before
 
     run(test)
@@ -548,6 +555,7 @@ class Soak:
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
         self.whole = 0
+        self.reset = 0
 
     async def ask(self, t: Two, index: int) -> None:
         """Send noise, read its echo; or reset midway."""
@@ -556,15 +564,13 @@ class Soak:
         try:
             if self._rng.random() < 0.3:
                 await stream.write(data[: len(data) // 2])
-                await stream.reset()
-                return
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send, stream, data)
-                echo = await read_all(stream)
-            assert echo == data
-            self.whole += 1
-        except MuxedStreamReset:
-            return
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send, stream, data)
+                    assert await read_all(stream) == data
+                self.whole += 1
+        except* MuxedStreamReset:
+            self.reset += 1
         finally:
             await stream.reset()
 
@@ -603,6 +609,7 @@ def test_random_resets_leave_neither_wrong_bytes_nor_streams_behind(seed: int) -
                 for index in range(soak.count):
                     nursery.start_soon(soak.ask, t, index)
             assert soak.whole > soak.count // 4
+            assert soak.reset > 0
             while t.a.streams or t.b.streams:
                 await trio.sleep(0.01)
             assert not t.a.dead

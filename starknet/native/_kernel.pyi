@@ -1,0 +1,53 @@
+"""Signatures of the kernel in C."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from typing_extensions import Buffer
+
+PEDERSEN: Final = 0
+POSEIDON: Final = 1
+
+def pedersen(a: Buffer, b: Buffer, /) -> bytes:
+    """Pedersen hash of two felts."""
+
+def poseidon(a: Buffer, b: Buffer, /) -> bytes:
+    """Poseidon hash of exactly two felts."""
+
+def pedersen_int(a: int, b: int, /) -> int:
+    """Pedersen hash of two felts."""
+
+def poseidon_int(a: int, b: int, /) -> int:
+    """Poseidon hash of exactly two felts."""
+
+def pedersen_pairs(pairs: Buffer, /) -> bytes:
+    """n x (a, b) to n hashes."""
+
+def poseidon_pairs(pairs: Buffer, /) -> bytes:
+    """n x (a, b) to n hashes."""
+
+def pedersen_array_ints(felts: Iterable[int], /) -> int:
+    """Fold from 0 over the felts, then over their number."""
+
+def poseidon_many_ints(felts: Iterable[int], /) -> int:
+    """The sponge over any number of felts."""
+
+def poseidon_many(flat: Buffer, offsets: Buffer, /) -> bytes:
+    """The sponge over each of n lists; offsets are n + 1 native 8-byte integers from 0 to the felts' number."""
+
+def pedersen_chains(flat: Buffer, offsets: Buffer, /) -> bytes:
+    """The folded Pedersen hash of each of n lists, all in step; offsets as in `poseidon_many`."""
+
+def patricia_root(kind: int, height: int, values: Buffer, /) -> bytes:
+    """Root of the trie with values under keys 0, 1, …; a value of 0 is absent; height 1 to 64."""
+
+def node_hashes(kind: int, nodes: Buffer, /) -> bytes:
+    """Hashes of n trie nodes of 66 bytes, children before parents, every level as one batch.
+
+    Byte 0: bit 0 says that the left side, bit 1 that the right side is the index of an earlier node instead
+    of a hash. Byte 1: an edge's length, 0 for a binary node. Then 32 bytes of left side or child, 32 of
+    right side or path.
+    """
+
+def ecdsa_verify(signatures: Buffer, /) -> bytes:
+    """n x (key's x, message, r, s) to n bytes of 1 or 0; numbers out of range make 0, either y of x will do."""

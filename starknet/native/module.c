@@ -1,0 +1,723 @@
+/* The Python side: buffers and integers in, checked; bytes and integers out. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "kernel.h"
+
+#define RELEASE_FROM 16 /* hashes; fewer are over before another thread could take the lock */
+#define PAIR_BYTES ((Py_ssize_t)(2 * FELT_BYTES))
+
+#define MAYBE_WITHOUT_GIL(hashes, statement)                                                      \
+    do {                                                                                          \
+        if ((hashes) >= RELEASE_FROM) {                                                           \
+            Py_BEGIN_ALLOW_THREADS statement;                                                     \
+            Py_END_ALLOW_THREADS                                                                  \
+        } else {                                                                                  \
+            statement;                                                                            \
+        }                                                                                         \
+    } while (0)
+
+/* --- Tables --- */
+
+static PyThread_type_lock prepare_lock;
+
+static int prepare(int (*make)(void))
+{
+    int done;
+    PyThread_acquire_lock(prepare_lock, WAIT_LOCK);
+    done = make();
+    PyThread_release_lock(prepare_lock);
+    if (!done)
+        PyErr_NoMemory();
+    return done;
+}
+
+static int prepare_kind(hash_kind kind)
+{
+    return kind != PEDERSEN || prepare(pedersen_prepare);
+}
+
+/* --- Checked arguments --- */
+
+static int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
+{
+    if (given == wanted)
+        return 1;
+    PyErr_Format(PyExc_TypeError, "%s takes %zd arguments, not %zd", name, wanted, given);
+    return 0;
+}
+
+static int felt_of_bytes(fe *r, const uint8_t *in)
+{
+    fe_load(r, in);
+    if (fe_below(r, 1))
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "felt not below the field's prime");
+    return 0;
+}
+
+static int felt_of_buffer(fe *r, PyObject *object)
+{
+    Py_buffer view;
+    int good;
+
+    if (PyBytes_CheckExact(object) && PyBytes_GET_SIZE(object) == FELT_BYTES)
+        return felt_of_bytes(r, (const uint8_t *)PyBytes_AS_STRING(object));
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+        return 0;
+    good = view.len == FELT_BYTES;
+    if (good)
+        good = felt_of_bytes(r, view.buf);
+    else
+        PyErr_Format(PyExc_ValueError, "a felt has 32 bytes, not %zd", view.len);
+    PyBuffer_Release(&view);
+    return good;
+}
+
+static int felt_of_int(fe *r, PyObject *object)
+{
+    uint8_t in[FELT_BYTES];
+    int failed;
+
+    if (!PyLong_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "a felt is an int, not %.100s", Py_TYPE(object)->tp_name);
+        return 0;
+    }
+#if PY_VERSION_HEX >= 0x030d0000
+    failed = _PyLong_AsByteArray((PyLongObject *)object, in, FELT_BYTES, 0, 0, 1);
+#else
+    failed = _PyLong_AsByteArray((PyLongObject *)object, in, FELT_BYTES, 0, 0);
+#endif
+    if (failed) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return 0;
+        PyErr_Clear();
+        PyErr_SetString(PyExc_ValueError, "felt negative or not below the field's prime");
+        return 0;
+    }
+    return felt_of_bytes(r, in);
+}
+
+static PyObject *bytes_of_felt(const fe *felt)
+{
+    PyObject *result = PyBytes_FromStringAndSize(NULL, FELT_BYTES);
+    if (result)
+        fe_store((uint8_t *)PyBytes_AS_STRING(result), felt);
+    return result;
+}
+
+static PyObject *int_of_felt(const fe *felt)
+{
+    uint8_t out[FELT_BYTES];
+    fe_store(out, felt);
+    return _PyLong_FromByteArray(out, FELT_BYTES, 0, 0);
+}
+
+/* Room for n things; NULL, with the error set, if there is none. */
+static void *room_for(size_t n, size_t size)
+{
+    void *room = n > PY_SSIZE_T_MAX / size ? NULL : PyMem_RawMalloc(n ? n * size : 1);
+    if (!room)
+        PyErr_NoMemory();
+    return room;
+}
+
+/* Felts of a buffer whose length is checked. The index of the first that is none, or n. */
+static size_t load_felts(fe *out, const uint8_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fe_load(&out[i], in + i * FELT_BYTES);
+        if (!fe_below(&out[i], 1))
+            return i;
+    }
+    return n;
+}
+
+/* All felts of a buffer of a multiple of `unit` bytes; NULL with the error set. Free with PyMem_RawFree. */
+static fe *felts_of_buffer(PyObject *object, Py_ssize_t unit, size_t *n)
+{
+    Py_buffer view;
+    fe *felts = NULL;
+
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (view.len % unit) {
+        PyErr_Format(PyExc_ValueError, "%zd bytes are not a multiple of %zd", view.len, unit);
+    } else {
+        *n = (size_t)view.len / FELT_BYTES;
+        felts = room_for(*n, sizeof *felts);
+        if (felts) {
+            const size_t good = load_felts(felts, view.buf, *n);
+            if (good != *n) {
+                PyErr_Format(PyExc_ValueError, "felt %zu not below the field's prime", good);
+                PyMem_RawFree(felts);
+                felts = NULL;
+            }
+        }
+    }
+    PyBuffer_Release(&view);
+    return felts;
+}
+
+/* The felts of a sequence of ints; NULL with the error set. Free with PyMem_RawFree. */
+static fe *felts_of_ints(PyObject *object, size_t *n)
+{
+    PyObject *sequence = PySequence_Fast(object, "felts are a sequence of ints");
+    fe *felts;
+
+    if (!sequence)
+        return NULL;
+    *n = (size_t)PySequence_Fast_GET_SIZE(sequence);
+    felts = room_for(*n, sizeof *felts);
+    for (size_t i = 0; felts && i < *n; i++) {
+        if (!felt_of_int(&felts[i], PySequence_Fast_GET_ITEM(sequence, (Py_ssize_t)i))) {
+            PyMem_RawFree(felts);
+            felts = NULL;
+        }
+    }
+    Py_DECREF(sequence);
+    return felts;
+}
+
+static PyObject *bytes_of_felts(const fe *felts, size_t n)
+{
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n * FELT_BYTES));
+    if (result) {
+        uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+        for (size_t i = 0; i < n; i++)
+            fe_store(out + i * FELT_BYTES, &felts[i]);
+    }
+    return result;
+}
+
+static int kind_of(hash_kind *kind, PyObject *object)
+{
+    const long number = PyLong_AsLong(object);
+    if (number == -1 && PyErr_Occurred())
+        return 0;
+    if (number != PEDERSEN && number != POSEIDON) {
+        PyErr_SetString(PyExc_ValueError, "the kind of hash is PEDERSEN or POSEIDON");
+        return 0;
+    }
+    *kind = (hash_kind)number;
+    return 1;
+}
+
+/* --- One pair --- */
+
+static int hash_pair(hash_kind kind, fe *r, const fe *a, const fe *b)
+{
+    if (!prepare_kind(kind))
+        return 0;
+    if (kind == PEDERSEN)
+        pedersen_pair(r, a, b);
+    else
+        poseidon_pair(r, a, b);
+    return 1;
+}
+
+static PyObject *pair_of_bytes(hash_kind kind, const char *name, PyObject *const *args, Py_ssize_t n)
+{
+    fe a, b;
+    if (!check_count(name, n, 2) || !felt_of_buffer(&a, args[0]) || !felt_of_buffer(&b, args[1])
+        || !hash_pair(kind, &a, &a, &b))
+        return NULL;
+    return bytes_of_felt(&a);
+}
+
+static PyObject *pair_of_ints(hash_kind kind, const char *name, PyObject *const *args, Py_ssize_t n)
+{
+    fe a, b;
+    if (!check_count(name, n, 2) || !felt_of_int(&a, args[0]) || !felt_of_int(&b, args[1])
+        || !hash_pair(kind, &a, &a, &b))
+        return NULL;
+    return int_of_felt(&a);
+}
+
+static PyObject *py_pedersen(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return pair_of_bytes(PEDERSEN, "pedersen", args, n);
+}
+static PyObject *py_poseidon(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return pair_of_bytes(POSEIDON, "poseidon", args, n);
+}
+static PyObject *py_pedersen_int(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return pair_of_ints(PEDERSEN, "pedersen_int", args, n);
+}
+static PyObject *py_poseidon_int(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return pair_of_ints(POSEIDON, "poseidon_int", args, n);
+}
+
+/* --- Many pairs --- */
+
+static PyObject *pairs(hash_kind kind, PyObject *buffer)
+{
+    PyObject *result = NULL;
+    size_t n;
+    int done;
+    fe *felts;
+
+    if (!prepare_kind(kind))
+        return NULL;
+    felts = felts_of_buffer(buffer, PAIR_BYTES, &n);
+    if (!felts)
+        return NULL;
+    MAYBE_WITHOUT_GIL(n / 2, done = hash_batch(kind, felts, felts, n / 2));
+    if (done)
+        result = bytes_of_felts(felts, n / 2);
+    else
+        PyErr_NoMemory();
+    PyMem_RawFree(felts);
+    return result;
+}
+
+static PyObject *py_pedersen_pairs(PyObject *Py_UNUSED(self), PyObject *buffer)
+{
+    return pairs(PEDERSEN, buffer);
+}
+static PyObject *py_poseidon_pairs(PyObject *Py_UNUSED(self), PyObject *buffer)
+{
+    return pairs(POSEIDON, buffer);
+}
+
+/* --- Lists --- */
+
+static void poseidon_list(fe *r, const fe *felts, size_t n)
+{
+    poseidon_sponge sponge;
+    poseidon_start(&sponge);
+    for (size_t i = 0; i < n; i++)
+        poseidon_absorb(&sponge, &felts[i]);
+    poseidon_finish(&sponge, r);
+}
+
+static void pedersen_list(fe *r, const fe *felts, size_t n)
+{
+    const fe length = {{n, 0, 0, 0}};
+    fe state = {{0}};
+    for (size_t i = 0; i < n; i++)
+        pedersen_pair(&state, &state, &felts[i]);
+    pedersen_pair(r, &state, &length);
+}
+
+static PyObject *list_of_ints(hash_kind kind, PyObject *sequence)
+{
+    size_t n;
+    fe result;
+    fe *felts;
+
+    if (!prepare_kind(kind))
+        return NULL;
+    felts = felts_of_ints(sequence, &n);
+    if (!felts)
+        return NULL;
+    if (kind == PEDERSEN)
+        MAYBE_WITHOUT_GIL(n, pedersen_list(&result, felts, n));
+    else
+        MAYBE_WITHOUT_GIL(n / 2, poseidon_list(&result, felts, n));
+    PyMem_RawFree(felts);
+    return int_of_felt(&result);
+}
+
+static PyObject *py_pedersen_array_ints(PyObject *Py_UNUSED(self), PyObject *sequence)
+{
+    return list_of_ints(PEDERSEN, sequence);
+}
+static PyObject *py_poseidon_many_ints(PyObject *Py_UNUSED(self), PyObject *sequence)
+{
+    return list_of_ints(POSEIDON, sequence);
+}
+
+/* Many lists in one buffer of felts: list i is felts starts[i] ... starts[i + 1] - 1. */
+typedef struct {
+    fe *felts;
+    uint64_t *starts;
+    size_t n;
+} lists;
+
+static void lists_free(lists *l)
+{
+    PyMem_RawFree(l->felts);
+    PyMem_RawFree(l->starts);
+}
+
+/* n + 1 whole numbers of 8 bytes, from 0 up to the number of felts. */
+static int starts_of_buffer(lists *l, PyObject *object, size_t felts)
+{
+    Py_buffer view;
+    size_t entries;
+    int good;
+
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+        return 0;
+    entries = (size_t)view.len / sizeof *l->starts;
+    l->starts = room_for(entries, sizeof *l->starts);
+    good = l->starts != NULL;
+    if (good) {
+        memcpy(l->starts, view.buf, entries * sizeof *l->starts);
+        good = (size_t)view.len == entries * sizeof *l->starts && entries > 0 && l->starts[0] == 0
+               && l->starts[entries - 1] == felts;
+        for (size_t i = 1; good && i < entries; i++)
+            good = l->starts[i - 1] <= l->starts[i];
+        if (!good)
+            PyErr_SetString(PyExc_ValueError,
+                            "offsets are 8-byte integers that rise from 0 to the number of felts");
+        l->n = entries - 1;
+    }
+    PyBuffer_Release(&view);
+    return good;
+}
+
+static int lists_of(lists *l, const char *name, PyObject *const *args, Py_ssize_t n)
+{
+    size_t felts;
+    *l = (lists){NULL, NULL, 0};
+    if (!check_count(name, n, 2))
+        return 0;
+    l->felts = felts_of_buffer(args[0], FELT_BYTES, &felts);
+    if (l->felts && starts_of_buffer(l, args[1], felts))
+        return 1;
+    lists_free(l);
+    return 0;
+}
+
+static void poseidon_lists(const lists *l, fe *out)
+{
+    for (size_t i = 0; i < l->n; i++)
+        poseidon_list(&out[i], l->felts + l->starts[i], (size_t)(l->starts[i + 1] - l->starts[i]));
+}
+
+static PyObject *py_poseidon_many(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *result = NULL;
+    lists l;
+    fe *out;
+
+    if (!lists_of(&l, "poseidon_many", args, n))
+        return NULL;
+    out = room_for(l.n, sizeof *out);
+    if (out) {
+        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n] / 2, poseidon_lists(&l, out));
+        result = bytes_of_felts(out, l.n);
+        PyMem_RawFree(out);
+    }
+    lists_free(&l);
+    return result;
+}
+
+/* A chain under way. */
+typedef struct {
+    uint64_t start, length;
+    size_t place;
+} chain;
+
+static int longest_first(const void *a, const void *b)
+{
+    const uint64_t x = ((const chain *)a)->length, y = ((const chain *)b)->length;
+    return (x < y) - (x > y);
+}
+
+/* A chain is sequential; all of them together take one step a round, the longest lasting longest. */
+static int pedersen_lists(const lists *l, chain *chains, fe *pairs, fe *out)
+{
+    size_t active = l->n;
+
+    for (size_t i = 0; i < l->n; i++)
+        chains[i] = (chain){l->starts[i], l->starts[i + 1] - l->starts[i], i};
+    qsort(chains, l->n, sizeof *chains, longest_first);
+    memset(out, 0, l->n * sizeof *out);
+    for (uint64_t step = 0; active; step++) {
+        for (size_t i = 0; i < active; i++) {
+            const chain *c = &chains[i];
+            pairs[2 * i] = out[c->place];
+            pairs[2 * i + 1] = step < c->length ? l->felts[c->start + step] : (fe){{c->length, 0, 0, 0}};
+        }
+        if (!hash_batch(PEDERSEN, pairs, pairs, active))
+            return 0;
+        for (size_t i = 0; i < active; i++)
+            out[chains[i].place] = pairs[i];
+        while (active && chains[active - 1].length == step)
+            active--;
+    }
+    return 1;
+}
+
+static PyObject *py_pedersen_chains(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *result = NULL;
+    lists l;
+    chain *chains;
+    fe *work;
+
+    if (!prepare_kind(PEDERSEN) || !lists_of(&l, "pedersen_chains", args, n))
+        return NULL;
+    chains = room_for(l.n, sizeof *chains);
+    work = chains ? room_for(l.n, 3 * sizeof *work) : NULL;
+    if (work) {
+        int done;
+        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n], done = pedersen_lists(&l, chains, work + l.n, work));
+        if (done)
+            result = bytes_of_felts(work, l.n);
+        else
+            PyErr_NoMemory();
+    }
+    PyMem_RawFree(chains);
+    PyMem_RawFree(work);
+    lists_free(&l);
+    return result;
+}
+
+/* --- Tries --- */
+
+#define LIST_HEIGHT_MAX 64
+
+static PyObject *py_patricia_root(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    hash_kind kind;
+    long height;
+    size_t count;
+    int done;
+    fe root;
+    fe *values;
+
+    if (!check_count("patricia_root", n, 3) || !kind_of(&kind, args[0]))
+        return NULL;
+    height = PyLong_AsLong(args[1]);
+    if (height == -1 && PyErr_Occurred())
+        return NULL;
+    if (height < 1 || height > LIST_HEIGHT_MAX) {
+        PyErr_SetString(PyExc_ValueError, "the height of a list's trie is 1 to 64");
+        return NULL;
+    }
+    if (!prepare_kind(kind))
+        return NULL;
+    values = felts_of_buffer(args[2], FELT_BYTES, &count);
+    if (!values)
+        return NULL;
+    if (height < LIST_HEIGHT_MAX && count > (size_t)1 << height) {
+        PyErr_Format(PyExc_ValueError, "%zu values do not fit a trie of height %ld", count, height);
+        PyMem_RawFree(values);
+        return NULL;
+    }
+    MAYBE_WITHOUT_GIL(count, done = patricia_root(kind, (unsigned)height, values, count, &root));
+    PyMem_RawFree(values);
+    return done ? bytes_of_felt(&root) : PyErr_NoMemory();
+}
+
+static PyObject *nodes_failed(nodes_result result, size_t at)
+{
+    static const char *const reasons[] = {
+        [NODES_BAD_REFERENCE] = "refers to no earlier node",
+        [NODES_BAD_FELT] = "has a felt not below the field's prime",
+        [NODES_BAD_FLAGS] = "has unknown flags",
+        [NODES_BAD_EDGE] = "is an edge longer than 251 levels or with a path that does not fit its length",
+    };
+    if (result == NODES_NO_MEMORY)
+        return PyErr_NoMemory();
+    return PyErr_Format(PyExc_ValueError, "node %zu %s", at, reasons[result]);
+}
+
+static PyObject *py_node_hashes(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *result = NULL;
+    hash_kind kind;
+    Py_buffer view;
+    fe *out;
+    size_t n;
+
+    if (!check_count("node_hashes", count, 2) || !kind_of(&kind, args[0]) || !prepare_kind(kind)
+        || PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    n = (size_t)view.len / NODE_BYTES;
+    if (view.len % NODE_BYTES || n > UINT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "%zd bytes are not a multiple of %d", view.len, NODE_BYTES);
+    } else if ((out = room_for(n, sizeof *out)) != NULL) {
+        nodes_result outcome;
+        size_t at = 0;
+        MAYBE_WITHOUT_GIL(n, outcome = node_hashes(kind, view.buf, n, out, &at));
+        result = outcome == NODES_DONE ? bytes_of_felts(out, n) : nodes_failed(outcome, at);
+        PyMem_RawFree(out);
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+/* --- ECDSA --- */
+
+#define SIGNATURE_BYTES ((Py_ssize_t)(SIGNATURE_FELTS * FELT_BYTES))
+
+static PyObject *py_ecdsa_verify(PyObject *Py_UNUSED(self), PyObject *buffer)
+{
+    PyObject *result = NULL;
+    Py_buffer view;
+
+    if (!prepare(ecdsa_prepare) || PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (view.len % SIGNATURE_BYTES)
+        PyErr_Format(PyExc_ValueError, "%zd bytes are not a multiple of %zd", view.len, SIGNATURE_BYTES);
+    else
+        result = PyBytes_FromStringAndSize(NULL, view.len / SIGNATURE_BYTES);
+    if (result) {
+        uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+        Py_BEGIN_ALLOW_THREADS
+        ecdsa_verify_many(out, view.buf, (size_t)(view.len / SIGNATURE_BYTES));
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+/* --- Parts for tests, in the build with HERA_CHECKED only --- */
+
+#ifdef HERA_CHECKED
+
+/* field(operation, a[, b]): any 32 bytes below 31 p in, as the operation leaves them out. */
+static PyObject *py_field(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    const char *operation = n == 3 ? PyUnicode_AsUTF8(args[0]) : NULL;
+    fe a, b, r;
+
+    if (!operation || PyBytes_Size(args[1]) != FELT_BYTES || PyBytes_Size(args[2]) != FELT_BYTES)
+        return PyErr_Format(PyExc_TypeError, "field takes an operation and two felts");
+    fe_load(&a, (const uint8_t *)PyBytes_AS_STRING(args[1]));
+    fe_load(&b, (const uint8_t *)PyBytes_AS_STRING(args[2]));
+    r = a;
+    if (!strcmp(operation, "mul"))
+        fe_mul(&r, &a, &b);
+    else if (!strcmp(operation, "mul_call"))
+        fe_mul_call(&r, &a, &b);
+    else if (!strcmp(operation, "sqr"))
+        fe_sqr(&r, &a);
+    else if (!strcmp(operation, "sqr_call"))
+        fe_sqr_call(&r, &a);
+    else if (!strcmp(operation, "fold"))
+        fe_fold(&r, &a);
+    else if (!strcmp(operation, "canonical"))
+        fe_canonical(&r, &a);
+    else if (!strcmp(operation, "from_montgomery"))
+        fe_from_montgomery(&r, &a);
+    else if (!strcmp(operation, "inverse"))
+        fe_inverse(&r, &a);
+    else if (!strcmp(operation, "inverse_modulo"))
+        modular_inverse(&r, &a, &b);
+    else if (!strcmp(operation, "pedersen_complete"))
+        pedersen_pair_complete(&r, &a, &b);
+    else if (!strcmp(operation, "sqrt")) {
+        if (!fe_sqrt(&r, &a))
+            Py_RETURN_NONE;
+    } else
+        return PyErr_Format(PyExc_ValueError, "no operation %s", operation);
+    return bytes_of_felt(&r);
+}
+
+/* curve(operation, x1, y1, x2, y2): the complete formulas on points in Montgomery form; None at infinity. */
+static PyObject *py_curve(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    const char *operation = n == 5 ? PyUnicode_AsUTF8(args[0]) : NULL;
+    jacobian p, q, r;
+    affine b, result;
+    fe in[4], scratch[2];
+
+    for (int i = 0; operation && i < 4; i++)
+        if (!felt_of_buffer(&in[i], args[i + 1]))
+            return NULL;
+    if (!operation)
+        return PyErr_Format(PyExc_TypeError, "curve takes an operation and four felts");
+    b = (affine){in[0], in[1]};
+    point_of(&p, &b);
+    b = (affine){in[2], in[3]};
+    point_of(&q, &b);
+    if (!strcmp(operation, "add"))
+        point_add(&r, &p, &q);
+    else if (!strcmp(operation, "add_affine"))
+        point_add_affine(&r, &p, &b);
+    else if (!strcmp(operation, "add_scaled")) { /* the same with z other than 1 */
+        jacobian twice;
+        point_double(&twice, &q);
+        point_add(&r, &p, &twice);
+        point_negate(&q, &q);
+        point_add(&r, &r, &q);
+    } else if (!strcmp(operation, "add_many")) {
+        result = (affine){in[0], in[1]};
+        if (!affine_add_many(&result, &result, &b, 1, scratch))
+            Py_RETURN_NONE;
+        point_of(&r, &result);
+    } else
+        return PyErr_Format(PyExc_ValueError, "no operation %s", operation);
+    if (r.infinite)
+        Py_RETURN_NONE;
+    points_to_affine(&result, &r, 1, scratch);
+    fe_canonical(&in[0], &result.x);
+    fe_canonical(&in[1], &result.y);
+    return bytes_of_felts(in, 2);
+}
+
+/* Make every shared inversion fail, or not. */
+static PyObject *py_refuse_shared_inversions(PyObject *Py_UNUSED(self), PyObject *flag)
+{
+    refuse_shared_inversions = PyObject_IsTrue(flag);
+    Py_RETURN_NONE;
+}
+#endif
+
+/* --- Module --- */
+
+#define FAST(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
+#define ONE_ARGUMENT(name) {#name, py_##name, METH_O, NULL}
+
+static PyMethodDef methods[] = {
+    FAST(pedersen),
+    FAST(poseidon),
+    FAST(pedersen_int),
+    FAST(poseidon_int),
+    ONE_ARGUMENT(pedersen_pairs),
+    ONE_ARGUMENT(poseidon_pairs),
+    ONE_ARGUMENT(pedersen_array_ints),
+    ONE_ARGUMENT(poseidon_many_ints),
+    FAST(poseidon_many),
+    FAST(pedersen_chains),
+    FAST(patricia_root),
+    FAST(node_hashes),
+    ONE_ARGUMENT(ecdsa_verify),
+#ifdef HERA_CHECKED
+    FAST(field),
+    FAST(curve),
+    ONE_ARGUMENT(refuse_shared_inversions),
+#endif
+    {NULL, NULL, 0, NULL},
+};
+
+static int set_up(PyObject *module)
+{
+    if (!prepare_lock)
+        prepare_lock = PyThread_allocate_lock();
+    if (!prepare_lock) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (PyModule_AddIntConstant(module, "PEDERSEN", PEDERSEN) < 0
+        || PyModule_AddIntConstant(module, "POSEIDON", POSEIDON) < 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)set_up},
+    {0, NULL},
+};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "starknet.native._kernel",
+    .m_doc = "Starknet's hashes, signatures and tries over buffers of 32-byte felts.",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void)
+{
+    return PyModuleDef_Init(&definition);
+}

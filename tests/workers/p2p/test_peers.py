@@ -1,0 +1,188 @@
+"""Who may be asked, who is left alone, how heads are found, and the address book."""
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.workers.p2p.test_keys import JUNO_PEER_ID
+from workers.p2p import addresses, keys
+from workers.p2p.addresses import Address
+from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, BadBook, Book
+from workers.p2p.heads import find_head
+from workers.p2p.peers import CHECK_SECONDS, QUARANTINE_SECONDS_MAX, Back, Peers
+from workers.p2p.plan import PeerState
+
+
+def connected(*names: str) -> Peers:
+    peers = Peers("own")
+    peers.update(names)
+    return peers
+
+
+def test_waiting_doubles_up_to_its_bound_and_starts_over() -> None:
+    back = Back(1.0, 60.0)
+    assert [back.fail(100.0) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    back.succeed()
+    assert back.fail(0.0) == 1
+
+
+def test_a_peer_is_askable_once_its_head_is_known() -> None:
+    peers = connected("a", "b", "own")
+    assert len(peers) == 2
+    assert peers.askable(0.0) == []
+    assert sorted(peers.to_check(0.0, 8)) == ["a", "b"]
+    assert peers.to_check(0.0, 8) == []
+    peers.checked("a", 41, 0.0)
+    assert peers.askable(0.0) == [PeerState("a", 41)]
+    assert peers.to_check(CHECK_SECONDS - 0.1, 8) == []
+    assert peers.to_check(CHECK_SECONDS, 8) == ["a"]
+
+
+def test_a_peer_that_cannot_be_asked_is_checked_ever_less_often() -> None:
+    peers = connected("a")
+    now, waits = 0.0, []
+    for _ in range(8):
+        assert peers.to_check(now, 8) == ["a"]
+        peers.checked("a", None, now)
+        began = now
+        while not peers.to_check(now, 0) and "a" not in peers.to_check(now, 8):
+            now += 1.0
+        peers.checked("a", None, now)
+        waits.append(now - began)
+        now += 100
+    assert waits == sorted(waits)
+    assert waits[-1] <= 60
+
+
+def test_a_peer_that_lied_is_left_alone_longer_each_time() -> None:
+    peers = connected("a", "b")
+    peers.checked("a", 9, 0.0)
+    peers.checked("b", 9, 0.0)
+    assert peers.blame("a", 0.0) == 60
+    assert peers.blame("a", 10.0) == 50, "one lie found twice counts once"
+    assert peers.askable(59.0) == [PeerState("b", 9)]
+    assert "a" not in peers.to_check(59.0, 8)
+    assert len(peers.askable(61.0)) == 2
+    assert peers.blame("a", 61.0) == 120
+    now = 61.0
+    for _ in range(10):
+        now += 10_000
+        seconds = peers.blame("a", now)
+    assert seconds == QUARANTINE_SECONDS_MAX
+
+
+def test_a_quarantine_outlives_the_connection() -> None:
+    peers = connected("a")
+    peers.blame("a", 0.0)
+    peers.update([])
+    peers.update(["a"])
+    peers.checked("a", 9, 1.0)
+    assert peers.askable(1.0) == []
+
+
+def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
+    peers = connected("a")
+    peers.checked("a", 500, 0.0)
+    peers.ended_at("a", 99)
+    assert peers.askable(0.0) == [PeerState("a", 99)]
+    assert peers.to_check(0.0, 8) == ["a"]
+    peers.ended_at("a", 400)
+    assert peers.known_head("a") == 99
+    peers.ended_at("gone", 1)
+
+
+@given(head=st.integers(-1, 10**9), known=st.integers(-1, 10**9))
+def test_the_head_is_found_with_few_questions(head: int, known: int) -> None:
+    asked: list[int] = []
+
+    async def has(number: int) -> bool:
+        asked.append(number)
+        return number <= head
+
+    found = trio.run(find_head, has, known)
+    assert found == max(head, known)
+    assert len(asked) <= 2 + 2 * max(head - known, 1).bit_length()
+
+
+def test_nothing_new_costs_one_question() -> None:
+    asked: list[int] = []
+
+    async def has(number: int) -> bool:
+        asked.append(number)
+        return False
+
+    assert trio.run(find_head, has, 41) == 41
+    assert asked == [42]
+
+
+def test_a_peer_that_claims_everything_does_not_keep_us_asking() -> None:
+    asked: list[int] = []
+
+    async def has(number: int) -> bool:
+        asked.append(number)
+        return True
+
+    trio.run(find_head, has, 0)
+    assert len(asked) < 100
+
+
+# ---- the address book ----------------------------------------------------------------------------------------
+
+
+def address(n: int) -> Address:
+    return Address("ip4", f"10.0.{n // 250}.{n % 250}", 7777)
+
+
+def test_the_book_is_there_at_the_next_start(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.load()
+    other = keys.generate().peer_id
+    book.note(JUNO_PEER_ID, [address(1), addresses.parse("/dns4/feeder/tcp/7777")])
+    book.note(other, [address(2)])
+    assert book.save()
+    assert not book.save(), "nothing has changed since"
+    again = Book(tmp_path)
+    again.load()
+    assert again.known() == book.known()
+    assert list(again.known()) == [other, JUNO_PEER_ID]
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_the_book_holds_boundedly_many(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    for n in range(PEERS_MAX + 5):
+        book.note(f"peer{n}", [address(k) for k in range(ADDRESSES_MAX + 5)])
+    assert len(book.known()) == PEERS_MAX
+    assert "peer0" not in book.known()
+    assert all(len(found) == ADDRESSES_MAX for found in book.known().values())
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"format": 2, "peers": {}}', '{"format": 1, "peers": 3}']
+)
+def test_a_file_that_is_no_book_is_said_so_and_replaced(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE_NAME).write_text(content)
+    book = Book(tmp_path)
+    with pytest.raises(BadBook):
+        book.load()
+    book.note(JUNO_PEER_ID, [address(1)])
+    assert book.save()
+    fresh = Book(tmp_path)
+    fresh.load()
+    assert list(fresh.known()) == [JUNO_PEER_ID]
+
+
+def test_single_bad_entries_are_left_out(tmp_path: Path) -> None:
+    peers = {
+        JUNO_PEER_ID: ["/ip4/10.0.0.1/tcp/7777", "nonsense", 7],
+        "no-id": ["/ip4/10.0.0.1/tcp/7777"],
+        keys.generate().peer_id: "text",
+    }
+    (tmp_path / FILE_NAME).write_text(json.dumps({"format": 1, "peers": peers}))
+    book = Book(tmp_path)
+    book.load()
+    assert book.known() == {JUNO_PEER_ID: (Address("ip4", "10.0.0.1", 7777),)}
