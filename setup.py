@@ -13,7 +13,10 @@ from setuptools.errors import CompileError
 KERNEL = "starknet/native"
 SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia")
 HEADERS = ("field", "constants", "kernel")
-INSTALL = "install gcc or clang and Python's headers (Debian: apt install gcc python3-dev; macOS: xcode-select --install)"
+INSTALL = (
+    "install gcc or clang and Python's headers "
+    "(Debian: apt install gcc python3-dev; macOS: xcode-select --install)"
+)
 
 
 def compiler() -> str | None:

@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from math import ceil
+from struct import Struct
 from types import TracebackType
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from broker.endpoint import held
 from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, new_instance
@@ -27,6 +27,7 @@ LINGER_MS = 500
 _NOW = int(zmq.NOBLOCK)  # plain ints: joining enum flags costs more than the send itself
 _MORE = int(zmq.SNDMORE)
 _MORE_NOW = _NOW | _MORE
+_EVENT = Struct("=Hi")  # kind, file descriptor; zmq.utils.monitor does the same but loads asyncio
 _HELLO = bytes((Command.HELLO,))
 COPIED_BYTES_MAX = (
     8192  # smaller frames are copied out: they would keep a whole read buffer of 8 KiB alive
@@ -176,9 +177,9 @@ class Router:
         self._owners[descriptor] = identity
 
     def _read_monitor(self) -> None:
-        while self._monitor.get(zmq.EVENTS) & zmq.POLLIN:
-            event = parse_monitor_message(self._monitor.recv_multipart())
-            identity = self._owners.pop(int(event["value"]), None)
+        while self._monitor.poll(0):
+            _, descriptor = _EVENT.unpack(self._monitor.recv_multipart()[0])
+            identity = self._owners.pop(descriptor, None)
             if identity is not None:
                 self._cut.setdefault(identity, "its connection closed")
 

@@ -63,6 +63,13 @@ class _Member:
     status: dict[str, Any] | None = None
     first_seen: tuple[float, int] | None = None
     finished: float | None = None
+    asked_to_stop: bool = False
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, once: a second one would kill."""
+        if not self.asked_to_stop:
+            self.asked_to_stop = True
+            self.process.terminate()
 
     @property
     def number(self) -> int:
@@ -89,7 +96,7 @@ class _Usage:
         for member in members:
             with suppress(psutil.Error):
                 root = psutil.Process(member.process.pid)
-                for process in (root, *root.children(recursive=True)):
+                for process in (root, *sorted(root.children(), key=lambda child: child.pid)):
                     self._sample_one(member.plan.name, process)
 
     def _sample_one(self, node: str, process: psutil.Process) -> None:
@@ -112,8 +119,9 @@ def run(*, blocks: int, seed: int, keep: Path | None, seconds_max: float) -> int
         with ExitStack() as stack:
             folder = _folder(keep, stack)
             members = _start(folder, blocks, seed, console, stack)
-            usage = _Usage()
-            return _follow_to_end(members, usage, blocks, seconds_max, console)
+            for member in members:
+                stack.callback(member.ask_to_stop)  # all at once, before each is waited for
+            return _follow_to_end(members, _Usage(), blocks, seconds_max, console)
     except _Unfinished as error:
         click.echo(f"Error: {error}", err=True)
         return EX_DIFFERENT
@@ -199,10 +207,11 @@ def _running(plan: _Plan, folder: Path) -> Iterator[_Member]:
             env=environ,
             process_group=0,  # Ctrl-C reaches the demo, which then stops all in order
         )
+    member = _Member(plan, process, log)
     try:
-        yield _Member(plan, process, log)
+        yield member
     finally:
-        process.terminate()
+        member.ask_to_stop()
         try:
             process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:

@@ -37,15 +37,23 @@ PARTS = 5 * WINDOW_BLOCKS
 
 # ---- topics ---------------------------------------------------------------------------------------------------
 HEADERS_RECEIVED = Topic("headers.received", HeadersReceived, items_max=64, bytes_max=64 * MIB)
-STATE_DIFFS_RECEIVED = Topic("state_diffs.received", StateDiffsReceived, items_max=512, bytes_max=256 * MIB)
+STATE_DIFFS_RECEIVED = Topic(
+    "state_diffs.received", StateDiffsReceived, items_max=512, bytes_max=256 * MIB
+)
 CLASSES_RECEIVED = Topic("classes.received", ClassesReceived, items_max=512, bytes_max=256 * MIB)
-TRANSACTIONS_RECEIVED = Topic("transactions.received", TransactionsReceived, items_max=512, bytes_max=256 * MIB)
+TRANSACTIONS_RECEIVED = Topic(
+    "transactions.received", TransactionsReceived, items_max=512, bytes_max=256 * MIB
+)
 EVENTS_RECEIVED = Topic("events.received", EventsReceived, items_max=512, bytes_max=256 * MIB)
 HEADERS_FETCHED = Topic("headers.fetched", HeadersFetched, items_max=64, bytes_max=16 * MIB)
 BODIES_FETCHED = Topic("bodies.fetched", BodiesFetched, items_max=2048, bytes_max=64 * MIB)
 BLOCK_PARTS = Topic("block.parts", BlockPart, items_max=2 * PARTS, bytes_max=512 * MIB)
-BLOCKS_ASSEMBLED = Topic("blocks.assembled", BlockAssembled, items_max=2 * WINDOW_BLOCKS, bytes_max=512 * MIB)
-BLOCKS_VERIFIED = Topic("blocks.verified", BlockVerified, items_max=2 * WINDOW_BLOCKS, bytes_max=512 * MIB)
+BLOCKS_ASSEMBLED = Topic(
+    "blocks.assembled", BlockAssembled, items_max=2 * WINDOW_BLOCKS, bytes_max=512 * MIB
+)
+BLOCKS_VERIFIED = Topic(
+    "blocks.verified", BlockVerified, items_max=2 * WINDOW_BLOCKS, bytes_max=512 * MIB
+)
 BLOCKS_STORED = Topic("blocks.stored", BlockStored, items_max=2 * WINDOW_BLOCKS, bytes_max=MIB)
 FAULTS = Topic("faults", Fault, items_max=2048, bytes_max=16 * MIB)
 

@@ -15,10 +15,12 @@ from node.supervisor import Signals, Supervisor
 from workers import log as logs
 from workers.log import fields, log
 
+NAP_SECONDS = 0.25
 OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
 OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
 NEW_VERSION = "0.13.4"
-_LOCK = "hera.lock"
+_SUPERVISOR = "supervisor.lock"
+_PROCESSES = "processes.lock"
 
 
 def run(config: Config) -> int:
@@ -36,7 +38,8 @@ def run(config: Config) -> int:
 
 
 def _run(config: Config, signals: Signals) -> int:
-    lock = _lock(config.run_folder, signals)
+    _hold(config.run_folder)  # until this process ends
+    lock = _hold_for_processes(config.run_folder, signals)
     if lock is None:
         return 0
     _say_what_to_know(config)
@@ -84,12 +87,25 @@ def _say_what_is_unbound(config: Config) -> None:
     )
 
 
-def _lock(folder: Path, signals: Signals) -> int | None:
-    """Hold the database for this node; None if told to end. The processes inherit the lock, so it outlives us.
+def _hold(folder: Path) -> int:
+    """Hold the database against a second supervisor."""
+    lock = _open(folder / _SUPERVISOR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another node runs on this database (lock {folder / _SUPERVISOR}): "
+            "stop it or use another --db-path"
+        ) from None
+    return lock
+
+
+def _hold_for_processes(folder: Path, signals: Signals) -> int | None:
+    """Hold the lock that our processes inherit and so keep as long as one of them lives; None if told to end.
 
     A node that was killed leaves processes that take a moment to end: they are waited for.
     """
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    lock = _open(folder / _PROCESSES)
     waited = 0.0
     while True:
         try:
@@ -97,13 +113,17 @@ def _lock(folder: Path, signals: Signals) -> int | None:
         except BlockingIOError:
             if waited >= OTHERS_SECONDS_MAX:
                 raise ConfigError(
-                    f"another node runs on this database (lock {folder / _LOCK}): "
-                    "stop it or use another --db-path"
+                    f"processes of an earlier node still run on this database (lock {folder / _PROCESSES}): "
+                    "stop them or use another --db-path"
                 ) from None
             if waited == 0.0:
                 log.info("Waiting for the processes of the node before this one to end")
-            if signals.wait(0.25):
+            if signals.wait(NAP_SECONDS):
                 return None
-            waited += 0.25
+            waited += NAP_SECONDS
         else:
             return lock
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

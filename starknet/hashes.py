@@ -1,13 +1,13 @@
 """The protocol's hash functions over felts; the only place that knows which library computes them.
 
-All inputs and outputs are integers 0 … P-1; callers have checked the range.
+All inputs and outputs are integers 0 … P-1; callers have checked the range. The libraries are loaded at the first
+hash: they take 45 MB and most of a second, and most processes of a node never hash.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import sha3  # safe-pysha3
-from crypto_cpp_py.cpp_bindings import cpp_hash
-from poseidon_py.c_bindings import hades_permutation
 
 from starknet.felt import P
 
@@ -19,7 +19,7 @@ _MASK_250 = 2**250 - 1
 
 def pedersen(a: int, b: int) -> int:
     """Pedersen hash of two felts."""
-    return int(cpp_hash(a, b))
+    return int(_pedersen()(a, b))
 
 
 def pedersen_array(xs: Iterable[int]) -> int:
@@ -34,7 +34,7 @@ def pedersen_array(xs: Iterable[int]) -> int:
 
 def poseidon(a: int, b: int) -> int:
     """Poseidon hash of exactly two felts (tries, class leaves); differs from ``poseidon_many([a, b])``."""
-    return int(hades_permutation([a, b, 2])[0])
+    return _hades()([a, b, 2])[0]
 
 
 def poseidon_many(xs: Iterable[int]) -> int:
@@ -42,13 +42,10 @@ def poseidon_many(xs: Iterable[int]) -> int:
     padded = [*xs, 1]
     if len(padded) % 2:
         padded.append(0)
-    state: list[int] = [0, 0, 0]
+    permute = _hades()
+    state = [0, 0, 0]
     for i in range(0, len(padded), 2):
-        state = list(
-            hades_permutation(
-                [(state[0] + padded[i]) % P, (state[1] + padded[i + 1]) % P, state[2]]
-            )
-        )
+        state = permute([(state[0] + padded[i]) % P, (state[1] + padded[i + 1]) % P, state[2]])
     return int(state[0])
 
 
@@ -60,3 +57,19 @@ def keccak(data: bytes) -> int:
 def sn_keccak(data: bytes) -> int:
     """Keccak-256 cut to its lower 250 bits, so that it is a felt."""
     return keccak(data) & _MASK_250
+
+
+@cache
+def _pedersen() -> PairHash:
+    from crypto_cpp_py.cpp_bindings import cpp_hash
+
+    hash_two: PairHash = cpp_hash
+    return hash_two
+
+
+@cache
+def _hades() -> Callable[[list[int]], list[int]]:
+    from poseidon_py.c_bindings import hades_permutation
+
+    permute: Callable[[list[int]], list[int]] = hades_permutation
+    return permute

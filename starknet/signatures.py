@@ -1,6 +1,7 @@
-"""Stark-curve ECDSA: lets through only signatures that the key's owner made over the message."""
+"""Stark-curve ECDSA: lets through only signatures that the key's owner made over the message.
 
-from crypto_cpp_py.cpp_bindings import cpp_get_public_key, cpp_sign, cpp_verify
+The library is loaded at the first signature: most processes of a node see none.
+"""
 
 from starknet.felt import P
 
@@ -13,6 +14,8 @@ def verify_block_signature(key: int, r: int, s: int, message: int) -> bool:
     """Whether (r, s) signs ``message`` under the key, given as the x of its point; False for any odd input."""
     if not (0 < r < _LIMIT and 0 < s < ORDER and 0 <= message < _LIMIT and _on_curve(key)):
         return False
+    from crypto_cpp_py.cpp_bindings import cpp_verify
+
     inverse = pow(s, -1, ORDER)
     return inverse < _LIMIT and bool(cpp_verify(message, r, inverse, key))
 
@@ -21,6 +24,8 @@ def sign(private_key: int, message: int) -> tuple[int, int]:
     """The deterministic signature (r, s) of ``message`` (RFC 6979); for chains of one's own."""
     assert 0 < private_key < ORDER
     assert 0 <= message < _LIMIT
+    from crypto_cpp_py.cpp_bindings import cpp_sign
+
     r, s = cpp_sign(message, private_key)
     return int(r), int(s)
 
@@ -28,6 +33,8 @@ def sign(private_key: int, message: int) -> tuple[int, int]:
 def public_key(private_key: int) -> int:
     """The x of the public point of ``private_key``."""
     assert 0 < private_key < ORDER
+    from crypto_cpp_py.cpp_bindings import cpp_get_public_key
+
     return int(cpp_get_public_key(private_key))
 
 

@@ -160,8 +160,6 @@ void points_to_affine(affine *out, const jacobian *in, size_t n, fe *scratch)
 
 #ifdef HERA_CHECKED
 int refuse_shared_inversions;
-#else
-#define refuse_shared_inversions 0
 #endif
 
 /* In scratch: the differences of x, then the products of those before each. Five products and a square a

@@ -195,15 +195,15 @@ static int has_x(const jacobian *point, const fe *x)
     return fe_equal(&scaled, &zz);
 }
 
-/* z and r below 2^251, r and s not 0, s below the order, and its inverse below 2^251 as the curve's
- * builtin demands. */
+/* z and r below 2^251, s below the order, its inverse below 2^251, and none of them 0: what the curve's
+ * reference implementations demand. */
 static int verify(const affine odd[ODD_MULTIPLES], const fe *z, const fe *r, const fe *s)
 {
     fe w, u1, u2, x;
     jacobian from_generator, from_key, sum;
 
-    if (!below_2_251(z) || !below_2_251(r) || fe_is_nought(r) || fe_is_nought(s)
-        || !below(s, &ORDER_PLAIN))
+    if (!below_2_251(z) || !below_2_251(r) || !below(s, &ORDER_PLAIN) || fe_is_nought(z)
+        || fe_is_nought(r) || fe_is_nought(s))
         return 0;
     modular_inverse(&w, s, &ORDER_PLAIN);
     if (!below_2_251(&w))

@@ -3,10 +3,10 @@
  * A number stands in Montgomery form (x * 2^256 mod p) and need not be below p: "a < k p" in a comment is
  * a bound that the build with HERA_CHECKED asserts. Whatever stays below 2^256 (just under 32 p) is allowed.
  *
- *   fe_mul, fe_sqr   a < j p, b < k p  ->  0 < result < (1 + j k / 32) p
+ *   fe_mul, fe_sqr   a < j p, b < k p  ->  0 < result <= p + a b / 2^256 < (1 + j k / 31.9) p
  *   fe_add           no reduction: the bounds add up
  *   fe_sub           a - b + k p, for b <= k p
- *   fe_fold          at least p in; more than p - 2^197 and below 2 p out
+ *   fe_fold          at least p in; more than p - 2^202 and below 2 p out
  *
  * p = 1 modulo 2^64, so the Montgomery factor of a row is the row's lowest limb itself, taken away instead
  * of added; only the top limb of p then needs multiplying. Adding p once makes the result positive.
@@ -235,7 +235,7 @@ INLINE void fe_take(fe *r, const fe *a, const fe *b)
 }
 
 /* a - (q - keep) p, where q = a / 2^251 rounded down, for a >= keep p.
- * With a = q 2^251 + rest this is rest + keep p - q (p - 2^251): above keep p - 32 * 2^197 and, as
+ * With a = q 2^251 + rest this is rest + keep p - q (p - 2^251): above keep p - 2^202, for q < 32, and, as
  * rest < 2^251 < p, below (keep + 1) p. As a >= keep p, q >= keep: nothing here is negative. */
 INLINE void fe_fold_to(fe *r, const fe *a, uint64_t keep)
 {

@@ -45,7 +45,9 @@ void points_to_affine(affine *out, const jacobian *in, size_t n, fe *scratch);
 int affine_add_many(affine *out, const affine *first, const affine *second, size_t n, fe *scratch);
 
 #ifdef HERA_CHECKED
-extern int refuse_shared_inversions; /* tests set it: affine_add_many then returns 0 */
+extern int refuse_shared_inversions; /* tests set it: shared inversions then fail */
+#else
+#define refuse_shared_inversions 0
 #endif
 
 /* Tables, made once; 0 if there is no memory. */
@@ -58,6 +60,23 @@ void pedersen_pair(fe *r, const fe *a, const fe *b);
 void pedersen_pair_complete(fe *r, const fe *a, const fe *b);
 /* n pairs, 2 n felts in, n out; out may be in. 0 if there is no memory. */
 int pedersen_batch(fe *out, const fe *in, size_t n);
+
+#define PEDERSEN_WINDOWS 63
+/* Window k's point for a pair, canonical, at a multiple of 64 bytes. */
+const affine *pedersen_entry(const fe *a, const fe *b, int k);
+
+/* --- Eight at once, where the processor can; wide_prepare first --- */
+#define WIDE_LANES 8
+#define WIDE_POSEIDON 16 /* pairs of one call */
+#define WIDE_PEDERSEN 64 /* pairs of one call at most */
+extern int wide_wanted; /* whether batches take this way; set before the first */
+int wide_supported(void);
+int wide_prepare(void);
+void wide_poseidon(fe *out, const fe *in);
+/* Bytes of room, aligned to 64, for a call. */
+size_t wide_pedersen_room(void);
+/* 0 if a shared inversion failed: nothing is written then. */
+int wide_pedersen(fe *out, const fe *in, size_t n, void *room);
 
 /* n pairs by either hash; 0 if there is no memory. */
 int hash_batch(hash_kind kind, fe *out, const fe *in, size_t n);

@@ -55,9 +55,7 @@ def round_constants() -> list[Triple]:
         int(hashlib.sha256(b"Hades%d" % i).hexdigest(), 16) % P
         for i in range(3 * (FULL_ROUNDS + PARTIAL_ROUNDS))
     ]
-    return [
-        (digests[i], digests[i + 1], digests[i + 2]) for i in range(0, len(digests), 3)
-    ]
+    return [(digests[i], digests[i + 1], digests[i + 2]) for i in range(0, len(digests), 3)]
 
 
 def mix(x: int, y: int, z: int) -> Triple:
@@ -128,9 +126,9 @@ def header() -> str:
     }
     parts = [
         "/* Written by make_constants.py; felts in Montgomery form unless a name says otherwise. */",
-        "#ifndef HERA_CONSTANTS_H\n#define HERA_CONSTANTS_H\n\n#include \"field.h\"\n",
+        '#ifndef HERA_CONSTANTS_H\n#define HERA_CONSTANTS_H\n\n#include "field.h"\n',
         "#if defined(__GNUC__)",
-        "#pragma GCC diagnostic ignored \"-Wunused-variable\" /* each file uses some of them */",
+        '#pragma GCC diagnostic ignored "-Wunused-variable" /* each file uses some of them */',
         "#endif\n",
         *(f"static const fe {name} = {text};" for name, text in single.items()),
         f"#define ORDER_NEGATED_INVERSE 0x{-pow(ORDER, -1, 2**64) % 2**64:016x}ULL\n",
@@ -145,7 +143,11 @@ def header() -> str:
         table("POSEIDON_AFTER", [row(triple) for triple in after], "[3]"),
         table("GENERATOR", [felt(part) for part in GENERATOR]),
         "/* Shift point, then for a's low bits, a's high bits, b's low bits, b's high bits. */",
-        table("PEDERSEN_POINTS", ["{" + f"{felt(x)}, {felt(y)}" + "}" for x, y in PEDERSEN_POINTS], "[2]"),
+        table(
+            "PEDERSEN_POINTS",
+            ["{" + f"{felt(x)}, {felt(y)}" + "}" for x, y in PEDERSEN_POINTS],
+            "[2]",
+        ),
         "\n#endif",
     ]
     return "\n".join(parts) + "\n"

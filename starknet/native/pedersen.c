@@ -10,7 +10,7 @@
 #include "kernel.h"
 
 #define LOW_DIGITS 31
-#define WINDOWS 63
+#define WINDOWS PEDERSEN_WINDOWS
 #define DIGITS 256
 #define HIGH_WINDOW 62
 #define CHUNK 64 /* hashes that share inversions; their points fit a second-level cache */
@@ -76,6 +76,10 @@ static void fill_high_window(affine *window, const affine *start, jacobian *room
             point_add_affine(&room[digit], &room[digit - 16], &p4);
     }
     points_to_affine(window, room, DIGITS, scratch);
+    for (int digit = 0; digit < DIGITS; digit++) {
+        fe_canonical(&window[digit].x, &window[digit].x);
+        fe_canonical(&window[digit].y, &window[digit].y);
+    }
 }
 
 static int fill(affine (*windows)[DIGITS], jacobian *room, affine *columns, fe *scratch)
@@ -85,8 +89,10 @@ static int fill(affine (*windows)[DIGITS], jacobian *room, affine *columns, fe *
     window_starts(column, room, scratch);
     fill_high_window(windows[HIGH_WINDOW], &column[HIGH_WINDOW], room, scratch);
     for (int digit = 0;; digit++) {
-        for (int k = 0; k < HIGH_WINDOW; k++)
-            windows[k][digit] = column[k];
+        for (int k = 0; k < HIGH_WINDOW; k++) {
+            fe_canonical(&windows[k][digit].x, &column[k].x);
+            fe_canonical(&windows[k][digit].y, &column[k].y);
+        }
         if (digit == DIGITS - 1)
             return 1;
         if (!affine_add_many(column, column, steps, HIGH_WINDOW, scratch))
@@ -132,6 +138,10 @@ INLINE unsigned digit_of(const fe *a, const fe *b, int k)
 INLINE const affine *entry(const fe *a, const fe *b, int k)
 {
     return &table[k][digit_of(a, b, k)];
+}
+const affine *pedersen_entry(const fe *a, const fe *b, int k)
+{
+    return entry(a, b, k);
 }
 
 /* x = X / zz, y = Y / zzz with zz^3 = zzz^2: an addition costs 8 products and 2 squares.
@@ -229,6 +239,21 @@ static void hash_chunk(fe *out, const fe *in, size_t n, affine *points, fe *scra
 
 #define BATCH_LEAST 4 /* fewer gain nothing from shared inversions */
 
+static int wide_batch(fe *out, const fe *in, size_t n)
+{
+    void *room = aligned_alloc(64, wide_pedersen_room());
+    if (!room)
+        return 0;
+    for (size_t i = 0; i < n; i += WIDE_PEDERSEN) {
+        const size_t count = n - i < WIDE_PEDERSEN ? n - i : WIDE_PEDERSEN;
+        if (!wide_pedersen(out + i, in + 2 * i, count, room))
+            for (size_t k = i; k < i + count; k++)
+                pedersen_pair_complete(&out[k], &in[2 * k], &in[2 * k + 1]);
+    }
+    free(room);
+    return 1;
+}
+
 int pedersen_batch(fe *out, const fe *in, size_t n)
 {
     affine *points;
@@ -239,6 +264,8 @@ int pedersen_batch(fe *out, const fe *in, size_t n)
             pedersen_pair(&out[i], &in[2 * i], &in[2 * i + 1]);
         return 1;
     }
+    if (wide_wanted)
+        return wide_batch(out, in, n);
     points = malloc(WINDOWS * CHUNK * sizeof *points);
     scratch = malloc((WINDOWS - 1) * CHUNK * sizeof *scratch);
     if (points && scratch)
@@ -249,6 +276,8 @@ int pedersen_batch(fe *out, const fe *in, size_t n)
     free(scratch);
     return (int)n;
 }
+
+int wide_wanted;
 
 int hash_batch(hash_kind kind, fe *out, const fe *in, size_t n)
 {

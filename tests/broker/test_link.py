@@ -41,7 +41,6 @@ def test_the_descriptor_is_readable_exactly_while_a_delivery_waits(on_socket: On
 
 
 def test_a_delivery_that_comes_while_the_worker_sends_is_not_missed(on_socket: OnSocket) -> None:
-    """ZeroMQ's own descriptor loses this one: sending looks at what came in and clears the wake-up."""
     count = 300
     with (
         on_socket.link("source", gives=(WIDE,)) as source,
@@ -60,6 +59,22 @@ def test_a_delivery_that_comes_while_the_worker_sends_is_not_missed(on_socket: O
             if given < count and number == given - 1:
                 give(source, part(given))
                 given += 1
+
+
+def test_what_came_in_before_a_send_is_announced_after_it() -> None:
+    """In memory no second thread can save it."""
+    broker = MemoryBroker(TOPICS)
+    with (
+        broker.link("source", gives=(WIDE,)) as source,
+        broker.link("worker", takes=(WIDE,), credit=2) as worker,
+    ):
+        give(source, part(1))
+        delivery = worker.take_nowait()
+        assert delivery is not None
+        assert not readable(worker, 0)
+        give(source, part(2))
+        worker.done((delivery.ticket,))
+        assert readable(worker, 0)
 
 
 def test_the_descriptor_tells_of_room(on_socket: OnSocket) -> None:

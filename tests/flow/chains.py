@@ -29,7 +29,11 @@ def _blocks(answers: Iterator[tuple[Any, Any, Any]], classes: _Classes) -> Itera
         fetched = feeding.convert(number, block, state_update, signature)
         wanted = [
             *fetched.declared,
-            *(name for name in dict.fromkeys(fetched.deployed) if name not in {*known, *fetched.declared}),
+            *(
+                name
+                for name in dict.fromkeys(fetched.deployed)
+                if name not in {*known, *fetched.declared}
+            ),
         ]
         got: dict[int, bytes] = {}
         feeding.fetch_classes(classes, number, wanted, got)  # type: ignore[arg-type]  # asks nothing else
@@ -57,11 +61,14 @@ def recorded(fixtures: Path, network: str, length: int) -> tuple[BlockAssembled,
         return json.loads(path.read_text())
 
     answers = (
-        tuple(load(folder / part / f"{number}.json") for part in ("block", "state_update", "signature"))
+        tuple(
+            load(folder / part / f"{number}.json")
+            for part in ("block", "state_update", "signature")
+        )
         for number in range(length)
     )
     classes = {int(path.stem, 16): load(path) for path in (folder / "class").glob("*.json")}
-    return tuple(_blocks(answers, _Classes(classes)))  # type: ignore[arg-type]  # three parts each
+    return tuple(_blocks(answers, _Classes(classes)))
 
 
 def settings(network: Network, db_path: Path) -> Settings:

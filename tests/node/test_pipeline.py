@@ -13,9 +13,10 @@ from workers import fetch, verify
 from workers.component import Component
 from workers.stage import Source, Stage
 
+STAGES: tuple[Stage[Any], ...] = pipeline.PIPELINE
 TOPICS = [value for value in vars(pipeline).values() if isinstance(value, Topic)]
-P2P_NODE = (pipeline.P2P, *pipeline.PIPELINE)
-FEEDER_NODE = (pipeline.FEEDER, pipeline.VERIFY, pipeline.COMMIT)
+P2P_NODE: tuple[Source | Stage[Any], ...] = (pipeline.P2P, *pipeline.PIPELINE)
+FEEDER_NODE: tuple[Source | Stage[Any], ...] = (pipeline.FEEDER, pipeline.VERIFY, pipeline.COMMIT)
 
 
 def taken(row: Source | Stage[Any]) -> tuple[Topic[Any], ...]:
@@ -39,8 +40,8 @@ def test_every_topic_of_a_feeder_node_has_a_giver_and_a_taker() -> None:
 
 
 def test_the_stages_alone_form_no_cycle() -> None:
-    order = {row.takes.name: place for place, row in enumerate(pipeline.PIPELINE)}
-    for place, row in enumerate(pipeline.PIPELINE):
+    order = {row.takes.name: place for place, row in enumerate(STAGES)}
+    for place, row in enumerate(STAGES):
         for topic in row.gives:
             assert order.get(topic.name, len(order)) > place, (row.name, topic.name)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.topic import Topic
 from node import pipeline, processes
 from node.config import Config, ConfigError, load
 from tests.node.test_config import PEER
@@ -56,7 +57,7 @@ def test_each_child_is_started_by_the_verb_a_person_could_use() -> None:
 
 
 def test_the_broker_serves_every_topic_of_the_page() -> None:
-    on_page = {value.name for value in vars(pipeline).values() if isinstance(value, pipeline.Topic)}
+    on_page = {value.name for value in vars(pipeline).values() if isinstance(value, Topic)}
     assert {topic.name for topic in processes.topics()} == on_page
 
 

@@ -32,14 +32,25 @@ class Node:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [*HERA, "--db-path", str(self.db_path), "--http", "--http-port", str(self.http_port)]
+        command = [
+            *HERA,
+            "--db-path",
+            str(self.db_path),
+            "--http",
+            "--http-port",
+            str(self.http_port),
+        ]
         with self.log.open("ab") as log:
-            return subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log, env=clean_env())
+            return subprocess.Popen(
+                [*command, *self._arguments], stdout=log, stderr=log, env=clean_env()
+            )
 
     def status(self) -> dict[str, Any] | None:
         """What ``/status`` answers; None while nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/status", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.http_port}/status", timeout=5
+            ) as answer:
                 status: dict[str, Any] = json.load(answer)
                 return status
         except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
@@ -167,7 +178,12 @@ def free_port() -> int:
 def run(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run ``hera`` with ``arguments`` to its end."""
     return subprocess.run(
-        [*HERA, *arguments], capture_output=True, text=True, timeout=seconds, env=clean_env(), check=False
+        [*HERA, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env=clean_env(),
+        check=False,
     )
 
 

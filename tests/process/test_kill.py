@@ -14,7 +14,14 @@ DEVNET = ("--devnet", "--blocks", str(BLOCKS))
 
 def custom_network(url: str) -> list[str]:
     return [
-        *("--cn-name", "devnet", "--cn-feeder-url", f"{url}/feeder_gateway/", "--cn-gateway-url", f"{url}/gateway/"),
+        *(
+            "--cn-name",
+            "devnet",
+            "--cn-feeder-url",
+            f"{url}/feeder_gateway/",
+            "--cn-gateway-url",
+            f"{url}/gateway/",
+        ),
         *("--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
         *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
     ]
@@ -29,7 +36,14 @@ def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
         node = make(
             "feeder",
             *custom_network(url),
-            *("--p2p", "--p2p-feeder-node", "--p2p-private-key", private_key, "--verify-workers", "1"),
+            *(
+                "--p2p",
+                "--p2p-feeder-node",
+                "--p2p-private-key",
+                private_key,
+                "--verify-workers",
+                "1",
+            ),
             *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{port}"),
         )
         node.wait_head(BLOCKS - 1)
@@ -46,7 +60,9 @@ def undisturbed(feeder: tuple[str, str, Node], tmp_path_factory: pytest.TempPath
         return digest(node.db_path)
 
 
-@pytest.mark.parametrize("victim", ["broker", "p2p", "fetch-transactions", "assemble", "verify", "commit", "rpc"])
+@pytest.mark.parametrize(
+    "victim", ["broker", "p2p", "fetch-transactions", "assemble", "verify", "commit", "rpc"]
+)
 def test_a_killed_process_changes_nothing(
     feeder: tuple[str, str, Node], undisturbed: str, tmp_path: Path, victim: str
 ) -> None:
@@ -62,7 +78,9 @@ def test_a_killed_process_changes_nothing(
         assert digest(node.db_path) == undisturbed
 
 
-def test_a_restarted_node_goes_on_from_its_head(feeder: tuple[str, str, Node], tmp_path: Path) -> None:
+def test_a_restarted_node_goes_on_from_its_head(
+    feeder: tuple[str, str, Node], tmp_path: Path
+) -> None:
     url, address, _ = feeder
     with nodes(tmp_path) as make:
         node = make("node", *custom_network(url), "--p2p", "--p2p-peers", address)
@@ -73,7 +91,9 @@ def test_a_restarted_node_goes_on_from_its_head(feeder: tuple[str, str, Node], t
         wait_until(lambda: node.head() == BLOCKS - 1, 60, node.text)
         assert node.stop() == 0
         assert before == BLOCKS
-        assert node.text().count("Stored Block") == BLOCKS, "blocks were stored anew after the restart"
+        assert node.text().count("Stored Block") == BLOCKS, (
+            "blocks were stored anew after the restart"
+        )
 
 
 def test_a_whole_node_killed_in_mid_sync_ends_at_the_same_store(
@@ -85,7 +105,9 @@ def test_a_whole_node_killed_in_mid_sync_ends_at_the_same_store(
         node.wait_head(5)
         node.process.kill()  # the supervisor only: its children must notice and stop
         node.process.wait()
-        wait_until(lambda: node.status() is None, 20, lambda: "children live on without their supervisor")
+        wait_until(
+            lambda: node.status() is None, 20, lambda: "children live on without their supervisor"
+        )
         node.restart()
         node.wait_head(BLOCKS - 1)
         assert node.stop() == 0

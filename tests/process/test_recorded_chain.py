@@ -33,7 +33,15 @@ def test_blocks_travel_from_the_gateway_through_two_nodes(
 
     def arguments(name: str, *more: str) -> list[str]:
         return [
-            *("--network", network, "--p2p", "--p2p-private-key", keys[name][0], "--verify-workers", "1"),
+            *(
+                "--network",
+                network,
+                "--p2p",
+                "--p2p-private-key",
+                keys[name][0],
+                "--verify-workers",
+                "1",
+            ),
             *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{ports[name]}", "--log-level", "debug", *more),
         ]
 

@@ -11,7 +11,9 @@ from workers.stage import Finished
 
 
 def part(number: int, component: Component, attempt: int = 1, peer: str = "p") -> BlockPart:
-    return BlockPart(attempt, number, component, peer, Body(f"{component}-{number}-{attempt}".encode()))
+    return BlockPart(
+        attempt, number, component, peer, Body(f"{component}-{number}-{attempt}".encode())
+    )
 
 
 def feed(stage: Assembler, *parts: BlockPart) -> list[Finished]:
@@ -19,7 +21,9 @@ def feed(stage: Assembler, *parts: BlockPart) -> list[Finished]:
 
 
 def blocks(finished: list[Finished]) -> list[BlockAssembled]:
-    return [output for done in finished for output in done.outputs if isinstance(output, BlockAssembled)]
+    return [
+        output for done in finished for output in done.outputs if isinstance(output, BlockAssembled)
+    ]
 
 
 def test_four_parts_are_held_and_the_fifth_gives_the_block() -> None:
@@ -48,7 +52,9 @@ def test_a_part_fetched_again_replaces_the_older_one_and_an_older_one_is_dropped
     assert list(stage.take(10, again)) == [Finished((0,))]
     assert list(stage.take(11, first)) == [Finished((11,))]
     rest = [part(1, component) for component in Component if component is not Component.EVENTS]
-    (block,) = blocks([done for i, message in enumerate(rest) for done in stage.take(20 + i, message)])
+    (block,) = blocks(
+        [done for i, message in enumerate(rest) for done in stage.take(20 + i, message)]
+    )
     assert block.events == again.body
     assert block.attempt == 2
 

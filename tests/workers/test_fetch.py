@@ -56,7 +56,9 @@ SETTINGS = Settings(
 )
 
 
-def info(number: int, transactions: int = 0, events: int = 0, diff: int = 0, version: str = "0.13.4") -> HeaderInfo:
+def info(
+    number: int, transactions: int = 0, events: int = 0, diff: int = 0, version: str = "0.13.4"
+) -> HeaderInfo:
     return HeaderInfo(number, bytes([number]) * 32, version, transactions, events, diff)
 
 
@@ -127,9 +129,13 @@ def test_transactions_are_cut_by_their_own_count() -> None:
     ]
 
 
-def contract(address: int, values: int = 0, class_hash: int | None = None, nonce: bool = False) -> StateDiffsResponse:
+def contract(
+    address: int, values: int = 0, class_hash: int | None = None, nonce: bool = False
+) -> StateDiffsResponse:
     diff = ContractDiff(address=Address(elements=bytes([address])))
-    diff.values.extend([ContractStoredValue(key=Felt252(elements=b"\1"), value=Felt252(elements=b"\1"))] * values)
+    diff.values.extend(
+        [ContractStoredValue(key=Felt252(elements=b"\1"), value=Felt252(elements=b"\1"))] * values
+    )
     if class_hash is not None:
         diff.class_hash.CopyFrom(Hash(elements=bytes([class_hash])))
     if nonce:
@@ -153,7 +159,10 @@ def felt(name: int) -> bytes:
 def test_state_diffs_count_values_nonces_class_hashes_and_declarations() -> None:
     sent = [contract(1, values=2, nonce=True), declared(7), contract(2, values=1, class_hash=9)]
     outputs = cut_diffs([info(1, diff=4), info(2, diff=2)], *sent)
-    assert [out.body for out in outputs if isinstance(out, BlockPart)] == [body(*sent[:2]), body(sent[2])]
+    assert [out.body for out in outputs if isinstance(out, BlockPart)] == [
+        body(*sent[:2]),
+        body(sent[2]),
+    ]
     assert outputs[-1] == BodiesFetched(
         5,
         Component.STATE_DIFFS,
@@ -170,7 +179,10 @@ def test_state_diffs_count_values_nonces_class_hashes_and_declarations() -> None
         (contract(1), "state_diffs.empty"),
         (contract(1, values=3), "state_diffs.count"),
         (StateDiffsResponse(fin=Fin()), "state_diffs.field"),
-        (StateDiffsResponse(declared_class=DeclaredClass(class_hash=Hash(elements=b"1" * 33))), "state_diffs.felt"),
+        (
+            StateDiffsResponse(declared_class=DeclaredClass(class_hash=Hash(elements=b"1" * 33))),
+            "state_diffs.felt",
+        ),
     ],
 )
 def test_a_false_state_diff_is_named_by_rule(message: StateDiffsResponse, rule: str) -> None:
@@ -181,11 +193,15 @@ def test_a_false_state_diff_is_named_by_rule(message: StateDiffsResponse, rule: 
 
 
 def a_class(name: int) -> ClassesResponse:
-    return ClassesResponse(**{"class": Class(class_hash=Hash(elements=bytes([name])))})
+    response = ClassesResponse()
+    getattr(response, "class").CopyFrom(Class(class_hash=Hash(elements=bytes([name]))))
+    return response
 
 
 def cut_classes(wanted: list[ClassesWanted], *messages: Message) -> list[BlockPart | BodiesFetched]:
-    return list(fetch.classes.cut(SETTINGS, ClassesReceived(5, 1, "peer", tuple(wanted), body(*messages))))
+    return list(
+        fetch.classes.cut(SETTINGS, ClassesReceived(5, 1, "peer", tuple(wanted), body(*messages)))
+    )
 
 
 def test_classes_go_to_the_block_that_brings_them() -> None:
@@ -205,12 +221,19 @@ def test_classes_go_to_the_block_that_brings_them() -> None:
 
 def test_classes_that_end_early_give_the_whole_blocks_before() -> None:
     wanted = [ClassesWanted(1, (felt(1),), ()), ClassesWanted(2, (felt(2),), ())]
-    assert cut_classes(wanted, a_class(1))[-1] == BodiesFetched(5, Component.CLASSES, 1, 1, "peer", ())
+    assert cut_classes(wanted, a_class(1))[-1] == BodiesFetched(
+        5, Component.CLASSES, 1, 1, "peer", ()
+    )
 
 
 @pytest.mark.parametrize(
     ("names", "rule"),
-    [([5], "classes.extra"), ([1, 1], "classes.extra"), ([3], "classes.missing"), ([1, 2, 3, 4], "classes.extra")],
+    [
+        ([5], "classes.extra"),
+        ([1, 1], "classes.extra"),
+        ([3], "classes.missing"),
+        ([1, 2, 3, 4], "classes.extra"),
+    ],
 )
 def test_false_classes_are_named_by_rule(names: list[int], rule: str) -> None:
     wanted = [ClassesWanted(1, (felt(1), felt(2)), ()), ClassesWanted(2, (felt(3),), ())]

@@ -164,13 +164,16 @@ def test_it_answers_from_the_store_as_it_grows(
     assert (queue["items"], queue["bytes"], queue["items_max"]) == (0, 0, 10)
 
     with Link(settings.broker, "p2p", gives=(TOPIC,)) as source:
-        source.status({"target": 99, "peers": 3})
+        source.status(
+            {"target": 99, "peers": 3, "blocks_served_events": 2, "blocks_served_headers": 5}
+        )
         assert source.give(BlockStored(0, bytes(32)))
         wait_for(lambda: get(settings, "/status")[1]["target"] == 99)
         status = get(settings, "/status")[1]
         assert (status["syncing"], status["peers"]) == (True, 3)
         assert status["queues"]["blocks.stored"]["items"] == 1
         assert status["workers"]["p2p"]["peers"] == 3
+        assert status["p2p"]["served"] == 7
         syncing = call(settings, "starknet_syncing")
         assert syncing["current_block_num"] == last.number
         assert (syncing["starting_block_num"], syncing["highest_block_num"]) == (0, 99)

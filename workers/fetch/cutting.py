@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from broker.codec import Body
-
 from starknet.versions import rules_for
 from workers.component import Component
 from workers.errors import PeerFault

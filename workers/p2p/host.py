@@ -37,6 +37,7 @@ STREAMS_MAX = 2000
 NEGOTIATE_SECONDS = 10
 DIAL_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
+CAUSES_MAX = 16
 ADDRESS_TTL_SECONDS = 3600
 ADDRESSES_OF_PEER_MAX = 8
 
@@ -268,10 +269,13 @@ def _busy(error: OSError) -> str:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason of an error, one line."""
-    for _ in range(8):
-        if error.__cause__ is None:
-            break
-        error = error.__cause__
+    for _ in range(CAUSES_MAX):
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        elif error.__cause__ is not None:
+            error = error.__cause__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

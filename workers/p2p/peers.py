@@ -9,7 +9,7 @@ QUARANTINE_SECONDS_MIN = 60.0
 QUARANTINE_SECONDS_MAX = 3600.0
 DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
-CHECK_SECONDS = 3.0  # between two questions for a peer's head
+CHECK_SECONDS = 2.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
 REMEMBERED_MAX = 4096
 

@@ -165,10 +165,10 @@ class Planner:
         self._spans: list[Span] = []
         self._opening: Span | None = None
         self._by_attempt: dict[int, Job] = {}
-        self._suspects: dict[int, list[Fault]] = {}  # attempt -> faults that may be about its outcome
-        self._repaired: dict[
-            int, tuple[int, int]
-        ] = {}  # number -> (attempts that are newer, how often)
+        # By attempt: faults that may be about its outcome, or about its use by a later stage.
+        self._suspects: dict[int, list[Fault]] = {}
+        # By block: the first attempt that is newer than its last repair, and how many repairs there were.
+        self._repaired: dict[int, tuple[int, int]] = {}
         self._bytes_per_block = dict.fromkeys(Component, float(BYTES_PER_BLOCK_GUESS))
         self._moved_at = now
         self._checked_at = now

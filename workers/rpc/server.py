@@ -135,7 +135,6 @@ class Watch:
         """Return the answer of ``/status``."""
         head, target = self.head(), self.target()
         statuses = self._statuses()
-        peers = [int(s["peers"]) for s in statuses.values() if _is_count(s.get("peers"))]
         number = -1 if head is None else head.number
         return {
             "version": self.settings.version,
@@ -145,7 +144,8 @@ class Watch:
             "head": None if head is None else _head(head),
             "target": target,
             "syncing": target is not None and target > number,
-            "peers": max(peers, default=0),
+            "peers": _p2p(statuses)["peers"],
+            "p2p": _p2p(statuses),
             "blocks_per_second": round(self.speed(), 2),
             "queues": self._stats.get("topics", {}),
             "workers": statuses,
@@ -280,6 +280,18 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     status = record.get("status")
     known = {name: value for name, value in record.items() if name != "status"}
     return known | (status if isinstance(status, dict) else {})
+
+
+def _p2p(statuses: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Sum up what the p2p process says: its peers, and how many parts of blocks it gave them."""
+    said = statuses.get("p2p", {})
+    counts = {name: int(value) for name, value in said.items() if _is_count(value)}
+    return {
+        "peers": counts.get("peers", 0),
+        "served": sum(n for name, n in counts.items() if name.startswith("blocks_served_")),
+        "requests_served": counts.get("requests_served", 0),
+        "bytes_out": counts.get("bytes_out", 0),
+    }
 
 
 def _is_count(value: object) -> bool:

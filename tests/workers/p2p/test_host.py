@@ -104,7 +104,7 @@ def test_a_peer_that_is_not_there_is_one_line_and_may_be_dialled_again_at_once()
     async def test() -> None:
         mine, other = host(), host()
         async with other.run([LOOPBACK]):
-            with pytest.raises(CannotReach) as caught:
+            with pytest.raises(CannotReach, match=r"/tcp/1: .*Connection refused") as caught:
                 await other.dial(mine.peer_id, [replace(LOOPBACK, port=1)])
             assert "\n" not in str(caught.value)
             async with mine.run([LOOPBACK]):
@@ -241,3 +241,14 @@ def test_another_version_of_the_library_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.9.0")
     with pytest.raises(patches.WrongLibp2p, match=r"0\.9\.0 is installed, 0\.8\.1 is needed"):
         patches.install("hera/test")
+
+
+def test_the_port_is_free_again_after_the_end() -> None:
+    async def test() -> None:
+        first = host()
+        async with first.run([LOOPBACK]):
+            again = transports(first)
+        async with host().run(again):
+            pass
+
+    run(test)

@@ -463,6 +463,32 @@ def test_a_repaired_header_with_another_hash_drops_what_followed() -> None:
     assert message.parent_hash == b"\xee" * 32
 
 
+def test_what_a_repair_did_not_get_is_repaired_by_another_peer() -> None:
+    p = planner()
+    peers = [PeerState("a", 99), PeerState("b", 99)]
+    whole_range(p, peers)
+    p.fault(Fault(FIRST + 90, 20, 10, (Component.EVENTS,), ("c",), "rule", ""), 0.0)
+    (again,) = p.plan(peers, 0.0).requests
+    assert (again.start, again.count) == (20, 10)
+    headers(p, again, count=4)
+    rest = by_component(p.plan(peers, 0.0))[Component.HEADERS]
+    assert (rest.start, rest.count) == (24, 6)
+    assert rest.peer != again.peer
+    message = p.message(rest, b"")
+    assert isinstance(message, HeadersReceived)
+    assert message.parent_hash == block_hash(23)
+
+
+def test_a_short_peer_repairs_what_it_has_and_another_the_rest() -> None:
+    p = planner()
+    whole_range(p, [PeerState("a", 99)])
+    p.fault(Fault(FIRST + 90, 20, 10, (Component.EVENTS,), ("c",), "rule", ""), 0.0)
+    (first,) = p.plan([PeerState("short", 24)], 0.0).requests
+    assert (first.start, first.count) == (20, 5)
+    (rest,) = p.plan([PeerState("a", 99)], 0.0).requests
+    assert (rest.start, rest.count) == (25, 5)
+
+
 # ---- stuck ---------------------------------------------------------------------------------------------------
 
 

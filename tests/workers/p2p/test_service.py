@@ -181,9 +181,7 @@ async def servers(*chains: Chain) -> AsyncIterator[list[Host]]:
         nursery.cancel_scope.cancel()
 
 
-async def _keep_running(
-    host: Host, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
+async def _keep_running(host: Host, *, task_status: Any) -> None:
     async with host.run([LOOPBACK]):
         task_status.started()
         await trio.sleep_forever()

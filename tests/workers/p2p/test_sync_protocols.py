@@ -91,6 +91,26 @@ def test_an_empty_store_answers_with_fin() -> None:
     run(test)
 
 
+def test_an_answer_ends_with_fin_at_the_first_missing_block() -> None:
+    class Holed(Chain):
+        def part(self, component: Component, number: int) -> bytes | None:
+            return None if number == 40 else super().part(component, number)
+
+    chain = Holed(100)
+
+    async def test() -> None:
+        async with pair(serving(chain)) as two:
+            for wanted, numbers in (
+                (Range(0, 100), list(range(40))),
+                (Range(50, 100, step=5, backward=True), [50, 45]),
+                (Range(40, 10), []),
+            ):
+                body = await two.ask(Component.TRANSACTIONS, wanted)
+                assert body == expected(chain, Component.TRANSACTIONS, numbers)
+
+    run(test)
+
+
 def test_twenty_megabytes_come_through_many_streams_at_once() -> None:
     chain = Chain(20, message_bytes=500_000, messages=2)
 

@@ -1,0 +1,383 @@
+"""The kernel against other people's implementations, and what it refuses."""
+
+import array
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from crypto_cpp_py.cpp_bindings import cpp_get_public_key, cpp_hash, cpp_sign, cpp_verify
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from poseidon_py.c_bindings import hades_permutation
+
+from starknet import native, trie
+from starknet.felt import P
+
+ORDER = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
+EDGES = (
+    0,
+    1,
+    2,
+    3,
+    P - 1,
+    P - 2,
+    (P - 1) // 2,
+    (P + 1) // 2,
+    2**64 - 1,
+    2**64,
+    2**128,
+    2**192 - 1,
+    2**192,
+    17 * 2**192,
+    2**248 - 1,
+    2**248,
+    2**248 + 1,
+    2**250,
+    2**251 - 1,
+    2**251,
+    2**251 + 17 * 2**192,
+)
+felts = st.one_of(
+    st.sampled_from(EDGES),
+    st.integers(0, P - 1),
+    st.builds(lambda shift, low: ((1 << shift) + low) % P, st.integers(0, 251), st.integers(-3, 3)),
+)
+kinds = st.sampled_from([native.PEDERSEN, native.POSEIDON])
+
+
+def raw(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(32, "big") for number in numbers)
+
+
+def numbers(data: bytes) -> list[int]:
+    return [int.from_bytes(data[i : i + 32], "big") for i in range(0, len(data), 32)]
+
+
+def pedersen(a: int, b: int) -> int:
+    return int(cpp_hash(a, b))
+
+
+def poseidon(a: int, b: int) -> int:
+    return int(hades_permutation([a, b, 2])[0])
+
+
+ORACLES: dict[int, Callable[[int, int], int]] = {
+    native.PEDERSEN: pedersen,
+    native.POSEIDON: poseidon,
+}
+
+
+def pedersen_array(xs: Sequence[int]) -> int:
+    state = 0
+    for x in [*xs, len(xs)]:
+        state = pedersen(state, x)
+    return state
+
+
+def poseidon_many(xs: Sequence[int]) -> int:
+    padded = [*xs, 1, *([] if len(xs) % 2 else [0])]
+    state = [0, 0, 0]
+    for a, b in zip(padded[0::2], padded[1::2], strict=True):
+        state = [
+            int(x) for x in hades_permutation([(state[0] + a) % P, (state[1] + b) % P, state[2]])
+        ]
+    return state[0]
+
+
+def offsets_of(lists: Sequence[Sequence[int]]) -> "array.array[int]":
+    return array.array("Q", itertools.accumulate((len(xs) for xs in lists), initial=0))
+
+
+def test_every_pair_of_edge_values_hashes_as_others_hash_it() -> None:
+    pairs = list(itertools.product(EDGES, EDGES))
+    flat = raw(*itertools.chain.from_iterable(pairs))
+    expected_pedersen = [pedersen(a, b) for a, b in pairs]
+    expected_poseidon = [poseidon(a, b) for a, b in pairs]
+    assert numbers(native.pedersen_pairs(flat)) == expected_pedersen
+    assert numbers(native.poseidon_pairs(flat)) == expected_poseidon
+    assert [native.pedersen_int(a, b) for a, b in pairs] == expected_pedersen
+    assert [native.poseidon_int(a, b) for a, b in pairs] == expected_poseidon
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(felts, min_size=2, max_size=40))
+def test_pairs_hash_the_same_alone_in_batches_and_elsewhere(xs: list[int]) -> None:
+    xs = xs[: len(xs) // 2 * 2]
+    pairs = list(zip(xs[0::2], xs[1::2], strict=True))
+    assert numbers(native.pedersen_pairs(raw(*xs))) == [pedersen(a, b) for a, b in pairs]
+    assert numbers(native.poseidon_pairs(raw(*xs))) == [poseidon(a, b) for a, b in pairs]
+    a, b = pairs[0]
+    assert native.pedersen(raw(a), raw(b)) == raw(native.pedersen_int(a, b)) == raw(pedersen(a, b))
+    assert native.poseidon(raw(a), raw(b)) == raw(native.poseidon_int(a, b)) == raw(poseidon(a, b))
+
+
+@pytest.mark.parametrize(
+    "count", [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200]
+)
+def test_a_batch_of_any_size_is_its_hashes(count: int) -> None:
+    xs = [pow(3, 1000 + i, P) for i in range(2 * count)]
+    pairs = list(zip(xs[0::2], xs[1::2], strict=True))
+    single = [native.pedersen_int(a, b) for a, b in pairs]
+    assert numbers(native.pedersen_pairs(raw(*xs))) == single
+    assert numbers(native.poseidon_pairs(raw(*xs))) == [native.poseidon_int(a, b) for a, b in pairs]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(felts, max_size=20), max_size=12))
+def test_lists_hash_the_same_alone_together_and_elsewhere(lists: list[list[int]]) -> None:
+    flat = raw(*itertools.chain.from_iterable(lists))
+    offsets = offsets_of(lists)
+    expected = [poseidon_many(xs) for xs in lists]
+    assert numbers(native.poseidon_many(flat, offsets)) == expected
+    assert [native.poseidon_many_ints(xs) for xs in lists] == expected
+    expected = [pedersen_array(xs) for xs in lists]
+    assert numbers(native.pedersen_chains(flat, offsets)) == expected
+    assert [native.pedersen_array_ints(tuple(xs)) for xs in lists] == expected
+
+
+@pytest.mark.parametrize("length", [999, 1000])
+def test_long_lists_hash_as_others_hash_them(length: int) -> None:
+    xs = [pow(5, i, P) for i in range(length)]
+    assert native.poseidon_many_ints(xs) == poseidon_many(xs)
+    assert native.pedersen_array_ints(xs[:100]) == pedersen_array(xs[:100])
+
+
+def test_a_list_of_the_protocols_vector_has_its_root() -> None:
+    root = native.patricia_root(native.POSEIDON, 64, raw(1, 2, 3))
+    assert root == raw(0x3B5CC7F1292EB3847C3F902D048A7E5DC7702D1C191CCD17C2D33F797E6FC32)
+    assert native.patricia_root(native.POSEIDON, 64, b"") == raw(0)
+    assert native.patricia_root(native.PEDERSEN, 64, raw(0, 0)) == raw(0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kinds, st.integers(6, 64), st.lists(st.one_of(st.just(0), felts), max_size=64))
+def test_a_lists_root_is_that_of_the_trie_over_it(kind: int, height: int, xs: list[int]) -> None:
+    expected = trie.update(lambda _: None, height, ORACLES[kind], dict(enumerate(xs))).root
+    assert native.patricia_root(kind, height, raw(*xs)) == raw(expected)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+def test_a_full_list_fits_its_trie_and_one_more_does_not(height: int) -> None:
+    xs = list(range(1, 2**height + 1))
+    expected = trie.update(lambda _: None, height, poseidon, dict(enumerate(xs))).root
+    assert native.patricia_root(native.POSEIDON, height, raw(*xs)) == raw(expected)
+    with pytest.raises(ValueError, match="do not fit"):
+        native.patricia_root(native.POSEIDON, height, raw(*xs, 1))
+
+
+def node(left: int, right: int, *, length: int = 0, flags: int = 0) -> bytes:
+    return bytes([flags, length]) + raw(left, right)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kinds, st.data())
+def test_nodes_hash_by_the_rule_whatever_refers_to_what(kind: int, data: st.DataObject) -> None:
+    oracle = ORACLES[kind]
+    records: list[bytes] = []
+    hashes: list[int] = []
+    for _ in range(data.draw(st.integers(0, 12))):
+        sides, flags = [], 0
+        length = data.draw(st.one_of(st.just(0), st.integers(1, 251)))
+        for side in (0, 1):
+            may_refer = bool(hashes) and not (side == 1 and length)
+            if may_refer and data.draw(st.booleans()):
+                at = data.draw(st.integers(0, len(hashes) - 1))
+                flags |= 1 << side
+                sides.append((at, hashes[at]))
+            else:
+                felt = data.draw(felts)
+                felt = felt % 2**length if side == 1 and length else felt
+                sides.append((felt, felt))
+        records.append(node(sides[0][0], sides[1][0], length=length, flags=flags))
+        hashes.append((oracle(sides[0][1], sides[1][1]) + length) % P)
+    assert numbers(native.node_hashes(kind, b"".join(records))) == hashes
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (node(1, 2, flags=4), "flags"),
+        (node(0, 2, flags=1), "earlier node"),
+        (node(2**64, 2, flags=1), "earlier node"),
+        (node(1, 0, flags=2), "earlier node"),
+        (node(P, 2), "prime"),
+        (node(1, P), "prime"),
+        (node(1, 0, length=252), "edge"),
+        (node(1, 2, length=1), "edge"),
+        (node(1, 2**64, length=64), "edge"),
+        (node(1, 2**192, length=100), "edge"),
+        (node(1, 2) + node(1, 0, length=3, flags=2), "node 1 is an edge"),
+        (node(1, 2)[:-1], "multiple"),
+    ],
+)
+def test_nodes_that_are_none_are_refused(record: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        native.node_hashes(native.POSEIDON, record)
+
+
+def signature(secret: int, message: int) -> tuple[int, int, int, int]:
+    """(key, message, r, s); the signer's one-time number is a function of both."""
+    once = (secret * 0x1234567 + message * 0x7654321 + 1) % ORDER or 1
+    while True:
+        r = int(cpp_get_public_key(once))
+        s = (message + r * secret) * pow(once, -1, ORDER) % ORDER
+        if 0 < r < 2**251 and s and pow(s, -1, ORDER) < 2**251:
+            return int(cpp_get_public_key(secret)), message, r, s
+        once += 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, ORDER - 1), st.integers(1, 2**251 - 1), st.integers(0, 3), st.integers(0, 250)
+)
+def test_signatures_hold_and_any_flipped_bit_breaks_them(
+    secret: int, message: int, part: int, bit: int
+) -> None:
+    good = signature(secret, message)
+    key, z, r, s = good
+    other_y = (key, z, r, ORDER - s)
+    broken = list(good)
+    broken[part] ^= 1 << bit
+    assert cpp_verify(z, r, pow(s, -1, ORDER), key)
+    assert native.ecdsa_verify(raw(*good) + raw(*broken) + raw(*other_y)) == b"\x01\x00\x01"
+
+
+def test_signatures_of_another_signer_hold() -> None:
+    for secret in range(1, 20):
+        r, s = cpp_sign(secret * 3**100 % 2**251, secret)
+        record = raw(cpp_get_public_key(secret), secret * 3**100 % 2**251, r, s)
+        assert native.ecdsa_verify(record) == b"\x01"
+
+
+def test_a_signature_with_numbers_out_of_range_does_not_hold() -> None:
+    key, z, r, s = signature(77, 123456789)
+    rest = [
+        (key, z, 0, s),
+        (key, z, r, 0),
+        (key, z, r + P, s),
+        (key, z, r, s + ORDER),
+        (key, z + 2**251, r, s),
+        (key, z + ORDER, r, s),
+        (key + P, z, r, s),
+        (0, z, r, s),
+        (P, z, r, s),
+        (2**256 - 1, 2**256 - 1, 2**256 - 1, 2**256 - 1),
+        (key, z, ORDER, s),
+        (key, z, r, ORDER),
+        signature(77, 0),
+        (5, z, r, s),  # no point has this x
+    ]
+    records = b"".join(raw(*record) for record in [(key, z, r, s), *rest])
+    assert native.ecdsa_verify(records) == b"\x01" + bytes(len(rest))
+    assert native.ecdsa_verify(b"") == b""
+
+
+@pytest.mark.parametrize("secret", [1, 2, 3, 15, 255, 256, ORDER - 1, ORDER - 2])
+@pytest.mark.parametrize("message", [1, 2, 2**251 - 1])
+def test_keys_near_the_generator_and_odd_messages_verify(secret: int, message: int) -> None:
+    # Multiples of the key's point meet those of the generator: the additions' special cases.
+    assert native.ecdsa_verify(raw(*signature(secret, message))) == b"\x01"
+
+
+BUFFER_CALLS = [native.pedersen_pairs, native.poseidon_pairs, native.ecdsa_verify]
+
+
+@pytest.mark.parametrize("call", BUFFER_CALLS)
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 63, 65, 127, 129])
+def test_buffers_of_a_wrong_length_are_refused(call: Callable[[bytes], bytes], length: int) -> None:
+    with pytest.raises(ValueError, match="multiple"):
+        call(bytes(length))
+
+
+PAIR_CALLS = [native.pedersen, native.poseidon]
+INT_CALLS = [native.pedersen_int, native.poseidon_int]
+
+
+@pytest.mark.parametrize("felt", [P, P + 1, 2**252, 2**256 - 1])
+def test_no_function_takes_a_number_from_p_up(felt: int) -> None:
+    good, bad = raw(1), raw(felt)
+    calls: list[Callable[[], object]] = [
+        *(lambda call=call: call(good, bad) for call in PAIR_CALLS),
+        *(lambda call=call: call(bad, good) for call in PAIR_CALLS),
+        *(lambda call=call: call(1, felt) for call in INT_CALLS),
+        *(lambda call=call: call(felt, 1) for call in INT_CALLS),
+        lambda: native.pedersen_pairs(good + bad),
+        lambda: native.poseidon_pairs(bad + good),
+        lambda: native.pedersen_array_ints([1, felt]),
+        lambda: native.poseidon_many_ints([felt]),
+        lambda: native.pedersen_chains(bad, offsets_of([[1]])),
+        lambda: native.poseidon_many(bad, offsets_of([[1]])),
+        lambda: native.patricia_root(native.POSEIDON, 64, good + bad),
+        lambda: native.node_hashes(native.PEDERSEN, node(1, felt)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="prime"):
+            call()
+
+
+@pytest.mark.parametrize("number", [-1, -P, 2**256, 2**300])
+@pytest.mark.parametrize("call", INT_CALLS)
+def test_integers_that_do_not_fit_are_refused(call: Callable[[int, int], int], number: int) -> None:
+    with pytest.raises(ValueError, match="prime"):
+        call(number, 1)
+
+
+def test_arguments_of_a_wrong_kind_are_refused() -> None:
+    calls: list[Callable[..., object]] = [
+        lambda: native.pedersen("a" * 32, bytes(32)),  # type: ignore[arg-type]
+        lambda: native.pedersen(bytes(32)),  # type: ignore[call-arg]
+        lambda: native.pedersen_int(1.0, 2),  # type: ignore[arg-type]
+        lambda: native.poseidon_many_ints(5),  # type: ignore[arg-type]
+        lambda: native.poseidon_many_ints(["a"]),  # type: ignore[list-item]
+        lambda: native.patricia_root("poseidon", 64, b""),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    for bad in (bytes(31), bytes(33), b""):
+        with pytest.raises(ValueError, match="32 bytes"):
+            native.pedersen(bad, bytes(32))
+    for height in (0, 65, -1):
+        with pytest.raises(ValueError, match="height"):
+            native.patricia_root(native.PEDERSEN, height, b"")
+    with pytest.raises(ValueError, match="kind"):
+        native.patricia_root(2, 64, b"")
+
+
+@pytest.mark.parametrize(
+    "offsets",
+    [[], [1], [0, 1], [0, 3], [1, 2], [0, 2, 1, 2], [0, 2**64 - 1, 2], [2, 0, 2]],
+)
+def test_offsets_that_do_not_divide_the_felts_are_refused(offsets: list[int]) -> None:
+    for call in (native.poseidon_many, native.pedersen_chains):
+        with pytest.raises(ValueError, match="offsets"):
+            call(raw(1, 2), array.array("Q", offsets))
+        with pytest.raises(ValueError, match="offsets"):
+            call(raw(1, 2), bytes(12))
+
+
+def test_any_buffer_will_do() -> None:
+    flat = raw(1, 2, 3, 4)
+    for form in (bytearray(flat), memoryview(flat)):
+        assert native.pedersen_pairs(form) == native.pedersen_pairs(flat)
+    half = memoryview(flat)[32:64]
+    assert native.pedersen(half, bytearray(raw(3))) == raw(pedersen(2, 3))
+
+
+def test_threads_that_hash_at_once_get_what_one_gets() -> None:
+    flat = raw(*(pow(7, i, P) for i in range(400)))
+    expected = native.pedersen_pairs(flat), native.poseidon_pairs(flat)
+    wrong: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            if (native.pedersen_pairs(flat), native.poseidon_pairs(flat)) != expected:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

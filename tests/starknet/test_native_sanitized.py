@@ -1,0 +1,192 @@
+"""The kernel under AddressSanitizer and UndefinedBehaviorSanitizer, fed with good and broken input.
+
+As a test it runs for HERA_FUZZ_SECONDS (5 unless told); the loop itself runs in a process of its own, as this
+file's main, where the sanitizers are loaded first.
+"""
+
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = os.environ.get("HERA_FUZZ_SECONDS", "5")
+FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+P = 2**251 + 17 * 2**192 + 1
+EDGES = (0, 1, 2, P - 1, P, P + 1, 2**64 - 1, 2**192, 2**248 - 1, 2**248, 2**251 - 1, 2**251, 2**256 - 1)
+
+
+def library(name: str) -> str | None:
+    """A library of the compiler's, by its path."""
+    if shutil.which("gcc") is None:
+        return None
+    command = ["gcc", f"-print-file-name={name}"]
+    path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return path if os.path.isabs(path) else None
+
+
+def test_the_sanitizers_find_nothing(tmp_path: Path) -> None:
+    libraries = [library("libasan.so"), library("libubsan.so")]
+    if None in libraries:
+        pytest.skip("gcc with its sanitizers is not here")
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--define", "HERA_CHECKED"]
+    command += ["--build-lib", str(tmp_path), "--build-temp", str(tmp_path / "temp")]
+    build = os.environ | {"CC": "gcc", "CFLAGS": FLAGS, "LDFLAGS": FLAGS}
+    subprocess.run(command, cwd=ROOT, env=build, check=True, capture_output=True)
+    path = next((tmp_path / "starknet" / "native").glob("_kernel*.so"))
+    environment = os.environ | {
+        "LD_PRELOAD": " ".join(str(library) for library in libraries),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",  # the interpreter keeps what it has at exit
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, __file__, str(path), SECONDS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "good" in done.stdout
+
+
+class Fuzzer:
+    """Calls both builds with the same input; they have to agree, in refusals too."""
+
+    def __init__(self, checked: Any, plain: Any, seed: int) -> None:
+        self.checked = checked
+        self.plain = plain
+        self.random = random.Random(seed)
+        self.good = 0
+        self.refused = 0
+
+    def number(self) -> int:
+        some = self.random
+        choice = some.random()
+        if choice < 0.01:
+            return some.choice(EDGES)
+        if choice < 0.2:
+            return some.choice(EDGES) % P
+        if choice < 0.4:
+            return ((1 << some.randrange(252)) + some.randrange(-3, 4)) % P
+        return some.randrange(P)
+
+    def buffer(self, felts: int) -> bytes:
+        data = b"".join(self.number().to_bytes(32, "big") for _ in range(felts))
+        if self.random.random() < 0.05:
+            data = data[: self.random.randrange(len(data) + 1)]
+        return data
+
+    def count(self) -> int:
+        return self.random.choice((0, 1, 2, 3, 5, 8, 16, 33, 65, 130, self.random.randrange(200)))
+
+    def offsets(self, felts: int) -> bytes:
+        cuts = sorted(self.random.randrange(felts + 1) for _ in range(self.random.randrange(9)))
+        numbers = array("Q", [0, *cuts, felts])
+        if self.random.random() < 0.1:
+            numbers[self.random.randrange(len(numbers))] = self.random.getrandbits(64)
+        data = numbers.tobytes()
+        return data[:-3] if self.random.random() < 0.03 else data
+
+    def nodes(self, count: int) -> bytes:
+        records = []
+        for i in range(count):
+            flags, length, sides = 0, 0, [self.number(), self.number()]
+            if i and self.random.random() < 0.7:
+                flags, sides[0] = 1, self.random.randrange(i)
+            if self.random.random() < 0.4:
+                length = self.random.randrange(1, 252)
+                sides[1] %= 2**length
+            elif i and self.random.random() < 0.5:
+                flags, sides[1] = flags | 2, self.random.randrange(i)
+            if self.random.random() < 0.003:
+                flags, length = self.random.randrange(256), self.random.randrange(256)
+            records.append(bytes([flags, length]) + b"".join(s.to_bytes(32, "big") for s in sides))
+        return b"".join(records)
+
+    def arguments(self) -> tuple[str, tuple[Any, ...]]:
+        name = self.random.choice(NAMES)
+        count = self.count()
+        kind = self.random.randrange(2)
+        if name in ("pedersen", "poseidon"):
+            return name, (self.buffer(1), self.buffer(1))
+        if name in ("pedersen_int", "poseidon_int"):
+            return name, (self.number() - self.random.randrange(3), self.number())
+        if name in ("pedersen_pairs", "poseidon_pairs"):
+            return name, (self.buffer(2 * count),)
+        if name in ("pedersen_array_ints", "poseidon_many_ints"):
+            return name, ([self.number() for _ in range(count % 40)],)
+        if name in ("poseidon_many", "pedersen_chains"):
+            return name, (self.buffer(count), self.offsets(count))
+        if name == "patricia_root":
+            return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
+        if name == "node_hashes":
+            return name, (kind, self.nodes(count))
+        return name, (self.buffer(4 * (count % 4)),)
+
+    def once(self) -> None:
+        name, arguments = self.arguments()
+        outcomes = []
+        for module in (self.checked, self.plain):
+            try:
+                outcomes.append(getattr(module, name)(*arguments))
+            except ValueError as error:
+                outcomes.append(str(error))
+        if outcomes[0] != outcomes[1]:
+            raise AssertionError(f"{name}{arguments!r}: {outcomes!r}")
+        if isinstance(outcomes[0], str):
+            self.refused += 1
+        else:
+            self.good += 1
+
+
+NAMES = (
+    "pedersen",
+    "poseidon",
+    "pedersen_int",
+    "poseidon_int",
+    "pedersen_pairs",
+    "poseidon_pairs",
+    "pedersen_array_ints",
+    "poseidon_many_ints",
+    "poseidon_many",
+    "pedersen_chains",
+    "patricia_root",
+    "node_hashes",
+    "ecdsa_verify",
+)
+
+
+def load(path: Path) -> Any:
+    """The build at a path."""
+    spec = importlib.util.spec_from_file_location("starknet.native._kernel", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Fuzz the build at the first argument for as many seconds as the second says."""
+    from starknet.native import _kernel
+
+    seed = random.SystemRandom().getrandbits(32)
+    fuzzer = Fuzzer(load(Path(sys.argv[1])), _kernel, seed)
+    end = time.monotonic() + float(sys.argv[2])
+    while time.monotonic() < end:
+        fuzzer.once()
+    sys.stdout.write(f"{fuzzer.good} good calls, {fuzzer.refused} refused, seed {seed}\n")
+
+
+if __name__ == "__main__":
+    main()
