@@ -2,13 +2,22 @@
 #include "constants.h"
 #include "field.h"
 
-void fe_mul_call(fe *r, const fe *a, const fe *b)
+static void plain_mul(fe *r, const fe *a, const fe *b)
 {
     fe_mul(r, a, b);
 }
-void fe_sqr_call(fe *r, const fe *a)
+static void plain_sqr(fe *r, const fe *a)
 {
     fe_sqr(r, a);
+}
+
+void (*fe_mul_call)(fe *r, const fe *a, const fe *b) = plain_mul;
+void (*fe_sqr_call)(fe *r, const fe *a) = plain_sqr;
+
+void fe_choose(int adx)
+{
+    fe_mul_call = adx ? adx_mul : plain_mul;
+    fe_sqr_call = adx ? adx_sqr : plain_sqr;
 }
 
 void fe_to_montgomery(fe *r, const fe *plain)
@@ -208,12 +217,12 @@ static int is_square(const fe *a)
 {
     fe t = *a;
     for (int bit = 58; bit >= 0; bit--) {
-        fe_sqr(&t, &t);
+        fe_sqr_call(&t, &t);
         if (ODD_PART >> bit & 1)
-            fe_mul(&t, &t, a);
+            fe_mul_call(&t, &t, a);
     }
     for (int i = 0; i < TWOS - 1; i++)
-        fe_sqr(&t, &t);
+        fe_sqr_call(&t, &t);
     fe_canonical(&t, &t);
     return fe_equal(&t, &ONE);
 }
@@ -221,7 +230,7 @@ static int is_square(const fe *a)
 /* 2 k -> k: V of the double index of a Lucas sequence whose second parameter is 1; below 2 p. */
 static void lucas_double(fe *r, const fe *v, const fe *two)
 {
-    fe_sqr(r, v);
+    fe_sqr_call(r, v);
     fe_sub(r, r, two, 3);
     fe_fold(r, r);
 }
@@ -242,15 +251,15 @@ int fe_sqrt(fe *r, const fe *a)
     fe_add(&two, &ONE, &ONE);
     for (int i = 0; i < SQRT_TRIES; i++) {
         fe first, low, high, inverse, check, target;
-        fe_sqr(&first, &t);
-        fe_mul(&first, &first, a);
+        fe_sqr_call(&first, &t);
+        fe_mul_call(&first, &first, a);
         fe_sub(&first, &first, &two, 3);
         fe_fold(&first, &first);
         low = first;
         lucas_double(&high, &first, &two);
         for (int bit = 58; bit >= 0; bit--) {
             fe middle;
-            fe_mul(&middle, &low, &high);
+            fe_mul_call(&middle, &low, &high);
             fe_sub(&middle, &middle, &first, 3);
             fe_fold(&middle, &middle);
             if (ODD_PART >> bit & 1) {
@@ -264,8 +273,8 @@ int fe_sqrt(fe *r, const fe *a)
         for (int j = 0; j < TWOS - 2; j++)
             lucas_double(&low, &low, &two);
         fe_inverse(&inverse, &t);
-        fe_mul(r, &low, &inverse);
-        fe_sqr(&check, r);
+        fe_mul_call(r, &low, &inverse);
+        fe_sqr_call(&check, r);
         fe_canonical(&check, &check);
         fe_canonical(&target, a);
         if (fe_equal(&check, &target))

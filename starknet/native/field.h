@@ -84,11 +84,11 @@ INLINE unsigned char subb(unsigned char borrow, uint64_t a, uint64_t b, uint64_t
 }
 #endif
 
-INLINE uint64_t wide(uint64_t a, uint64_t b, uint64_t *high)
+INLINE uint64_t product(uint64_t a, uint64_t b, uint64_t *high)
 {
-    u128 product = (u128)a * b;
-    *high = (uint64_t)(product >> 64);
-    return (uint64_t)product;
+    const u128 both = (u128)a * b;
+    *high = (uint64_t)(both >> 64);
+    return (uint64_t)both;
 }
 
 /* t[0..7] / 2^256 modulo p, plus p. */
@@ -98,12 +98,12 @@ INLINE void fe_montgomery(fe *r, uint64_t t0, uint64_t t1, uint64_t t2, uint64_t
     uint64_t l0, l1, l2, l3, h0, h1, h2, h3;
     unsigned char c, d;
 
-    l0 = wide(t0, P3, &h0);
-    l1 = wide(t1, P3, &h1);
-    l2 = wide(t2, P3, &h2);
+    l0 = product(t0, P3, &h0);
+    l1 = product(t1, P3, &h1);
+    l2 = product(t2, P3, &h2);
     /* q = (t0 + t1 2^64 + ...) P3 is taken away from t >> 192; its lowest word fixes the last factor. */
     c = subb(0, t3, l0, &t3);
-    l3 = wide(t3, P3, &h3);
+    l3 = product(t3, P3, &h3);
     d = addc(0, h0, l1, &l1);
     d = addc(d, h1, l2, &l2);
     d = addc(d, h2, l3, &l3);
@@ -125,10 +125,10 @@ INLINE void fe_mul(fe *r, const fe *a, const fe *b)
 
 #define ROW_PRODUCTS(i)                                                                           \
     b_i = b->v[i];                                                                                \
-    l0 = wide(a->v[0], b_i, &h0);                                                                 \
-    l1 = wide(a->v[1], b_i, &h1);                                                                 \
-    l2 = wide(a->v[2], b_i, &h2);                                                                 \
-    l3 = wide(a->v[3], b_i, &h3);                                                                 \
+    l0 = product(a->v[0], b_i, &h0);                                                                 \
+    l1 = product(a->v[1], b_i, &h1);                                                                 \
+    l2 = product(a->v[2], b_i, &h2);                                                                 \
+    l3 = product(a->v[3], b_i, &h3);                                                                 \
     c = addc(0, h0, l1, &l1);                                                                     \
     c = addc(c, h1, l2, &l2);                                                                     \
     c = addc(c, h2, l3, &l3);                                                                     \
@@ -157,19 +157,19 @@ INLINE void fe_sqr(fe *r, const fe *a)
     uint64_t t0, t1, t2, t3, t4, t5, t6, t7, l, h, m, k;
     unsigned char c;
 
-    t1 = wide(a0, a1, &t2);
-    l = wide(a0, a2, &t3);
+    t1 = product(a0, a1, &t2);
+    l = product(a0, a2, &t3);
     c = addc(0, t2, l, &t2);
-    l = wide(a0, a3, &t4);
+    l = product(a0, a3, &t4);
     c = addc(c, t3, l, &t3);
     t4 += c;
-    l = wide(a1, a2, &h);
-    m = wide(a1, a3, &k);
+    l = product(a1, a2, &h);
+    m = product(a1, a3, &k);
     c = addc(0, h, m, &h);
     k += c;
     c = addc(0, t3, l, &t3);
     c = addc(c, t4, h, &t4);
-    l = wide(a2, a3, &t6);
+    l = product(a2, a3, &t6);
     c = addc(c, k, l, &t5);
     t6 += c;
 
@@ -181,14 +181,14 @@ INLINE void fe_sqr(fe *r, const fe *a)
     c = addc(c, t6, t6, &t6);
     t7 = c;
 
-    t0 = wide(a0, a0, &h);
-    l = wide(a1, a1, &m);
+    t0 = product(a0, a0, &h);
+    l = product(a1, a1, &m);
     c = addc(0, t1, h, &t1);
     c = addc(c, t2, l, &t2);
-    l = wide(a2, a2, &h);
+    l = product(a2, a2, &h);
     c = addc(c, t3, m, &t3);
     c = addc(c, t4, l, &t4);
-    l = wide(a3, a3, &m);
+    l = product(a3, a3, &m);
     c = addc(c, t5, h, &t5);
     c = addc(c, t6, l, &t6);
     t7 += m + c;
@@ -278,9 +278,15 @@ INLINE int fe_is_zero(const fe *a)
     return fe_is_nought(&t);
 }
 
-/* The same operations as calls, for code where inlining them would not fit the registers. */
-void fe_mul_call(fe *r, const fe *a, const fe *b);
-void fe_sqr_call(fe *r, const fe *a);
+/* The same operations as calls, by the best way the processor has: for code where inlining them would not
+ * fit the registers. */
+extern void (*fe_mul_call)(fe *r, const fe *a, const fe *b);
+extern void (*fe_sqr_call)(fe *r, const fe *a);
+/* By MULX and ADX, where supported. */
+int adx_supported(void);
+void adx_mul(fe *r, const fe *a, const fe *b);
+void adx_sqr(fe *r, const fe *a);
+void fe_choose(int adx); /* before any other call */
 
 void fe_to_montgomery(fe *r, const fe *plain);
 void fe_from_montgomery(fe *plain, const fe *a); /* below p */

@@ -11,8 +11,8 @@ INLINE void cube(fe *r, const fe *a)
 {
     fe square;
     CHECK_BELOW(a, 4);
-    fe_sqr(&square, a);
-    fe_mul(r, &square, a);
+    fe_sqr_call(&square, a);
+    fe_mul_call(r, &square, a);
     CHECK_BELOW(r, 2);
 }
 
