@@ -23,7 +23,7 @@ fix: $(READY)  ## format and mend what can be mended by itself
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## measurements, with their ratios
-	$(BIN)/python benchmarks/broker.py
+	$(BIN)/python -m benchmarks.broker
 
 process: $(READY)  ## only the tests that start whole nodes
 	$(BIN)/python -m pytest tests/process

@@ -11,7 +11,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 KERNEL = "starknet/native"
-SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia")
+SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia", "adx", "wide")
 HEADERS = ("field", "constants", "kernel")
 INSTALL = (
     "install gcc or clang and Python's headers "

@@ -21,6 +21,7 @@ import starknet_pathfinder_crypto as pathfinder
 
 from starknet import native
 from starknet.felt import P
+from starknet.native._kernel import choose
 
 ROUNDS = 21
 PATHFINDER = "starknet-pathfinder-crypto"
@@ -29,7 +30,7 @@ FAST_STARK = "fast-stark-crypto"
 
 @dataclass(frozen=True)
 class Row:
-    """One operation, ours and theirs; each callable does `count` of it."""
+    """One operation, ours and theirs; each callable does `count` of it (a tenth: a tenth of one)."""
 
     label: str
     beside: str
@@ -37,7 +38,7 @@ class Row:
     ours: Callable[[], object]
     our_count: int
     theirs: Callable[[], object]
-    their_count: int
+    their_count: float
 
 
 def felt_bytes(felts: list[int]) -> bytes:
@@ -135,6 +136,15 @@ def int_rows(felts: list[int]) -> list[Row]:
             1,
         ),
         Row(
+            "poseidon_many, 100 of 10 felts",
+            PATHFINDER,
+            3.5,
+            lambda: native.poseidon_many(flat, offsets),
+            100,
+            lambda: [their_many(felts[i : i + 10]) for i in range(0, 100, 10)],
+            10,
+        ),
+        Row(
             "pedersen chains, 100 of 10 felts",
             PATHFINDER,
             0,
@@ -160,7 +170,7 @@ def trie_rows(felts: list[int]) -> list[Row]:
             lambda: native.patricia_root(native.POSEIDON, height, flat),
             1,
             repeat(pathfinder.poseidon_hash_func, pairs[:100]),
-            10,
+            0.1,
         ),
         Row(
             "patricia root of 1,000, pedersen",
@@ -169,7 +179,7 @@ def trie_rows(felts: list[int]) -> list[Row]:
             lambda: native.patricia_root(native.PEDERSEN, height, flat),
             1,
             repeat(pathfinder.pedersen_hash_func, pairs[:100]),
-            10,
+            0.1,
         ),
     ]
 
@@ -202,7 +212,7 @@ def signature_rows() -> list[Row]:
     ]
 
 
-def microseconds(run: Callable[[], object], count: int) -> float:
+def microseconds(run: Callable[[], object], count: float) -> float:
     """Processor time of one of `count` operations."""
     started = time.thread_time_ns()
     run()
@@ -215,10 +225,7 @@ def measure(row: Row, rounds: int) -> str:
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(microseconds(row.ours, row.our_count))
-        # A trie's row counts 1,000 hashes as one: see `their_count`.
         theirs.append(microseconds(row.theirs, row.their_count))
-    if row.label.startswith("patricia"):
-        theirs = [value * 100 for value in theirs]
     ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
     goal = f"reach {row.reach:.1f}x {'yes' if ratio >= row.reach else 'NO'}" if row.reach else ""
     return (
@@ -238,14 +245,20 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Print one line an operation."""
+    """Print one line an operation, as the processor does it best and then in plain C."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(f"{machine()}, one core, Python {platform.python_version()}, {rounds} rounds")
     felts = [random.randrange(P) for _ in range(2000)]
-    for row in [*pair_rows(felts), *int_rows(felts), *trie_rows(felts), *signature_rows()]:
-        print(measure(row, rounds))
+    rows = [*pair_rows(felts), *int_rows(felts), *trie_rows(felts), *signature_rows()]
+    for wanted in (True, False):
+        adx, wide = choose(wanted, wanted)
+        print(f"MULX and ADX: {'yes' if adx else 'no'}, AVX-512 IFMA: {'yes' if wide else 'no'}")
+        for row in rows:
+            print(measure(row, rounds))
+        if not (adx or wide):
+            break
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """THE PAGE: the whole path of a block, top to bottom. Start reading here.
 
 A block meets the stages in this order. Supervisor, ``hera worker NAME``, metric labels and the diagram in
-docs/architecture.md are derived from ``SOURCES`` and ``PIPELINE``; the list exists once.
+docs/architecture.md are derived from the sources and ``PIPELINE``; the list exists once.
 
 What is in flight is bounded by the window of the source (p2p or feeder): it fetches no further than
 ``WINDOW_BLOCKS`` beyond the stored head, and no more than the memory budget, except for the lowest range, which is
 always let through. The topics' own bounds are wide enough for a whole window, so that no stage can lock another.
 """
 
-from workers.commit import commit
-
 from broker.topic import Topic
 from workers import assemble, fetch, verify
+from workers.commit import commit
 from workers.feeder import feeder
 from workers.messages import (
     BlockAssembled,
@@ -69,6 +68,7 @@ P2P = Source(
         TRANSACTIONS_RECEIVED,
         EVENTS_RECEIVED,
     ),
+    credit=256,
 )
 P2P_SERVE = Source("p2p", main=p2p.main)  # a feeder node's: answers peers, asks nobody
 FEEDER = Source(
@@ -86,30 +86,35 @@ FETCH = (
         takes=HEADERS_RECEIVED,
         start=pure(fetch.headers.cut),
         gives=(HEADERS_FETCHED, BLOCK_PARTS, FAULTS),
+        credit=4,
     ),
     Stage(
         "fetch-state_diffs",
         takes=STATE_DIFFS_RECEIVED,
         start=pure(fetch.state_diffs.cut),
         gives=(BODIES_FETCHED, BLOCK_PARTS, FAULTS),
+        credit=4,
     ),
     Stage(
         "fetch-classes",
         takes=CLASSES_RECEIVED,
         start=pure(fetch.classes.cut),
         gives=(BODIES_FETCHED, BLOCK_PARTS, FAULTS),
+        credit=4,
     ),
     Stage(
         "fetch-transactions",
         takes=TRANSACTIONS_RECEIVED,
         start=pure(fetch.transactions.cut),
         gives=(BODIES_FETCHED, BLOCK_PARTS, FAULTS),
+        credit=4,
     ),
     Stage(
         "fetch-events",
         takes=EVENTS_RECEIVED,
         start=pure(fetch.events.cut),
         gives=(BODIES_FETCHED, BLOCK_PARTS, FAULTS),
+        credit=4,
     ),
 )
 ASSEMBLE = Stage(
@@ -120,6 +125,7 @@ VERIFY = Stage(
     takes=BLOCKS_ASSEMBLED,
     start=pure(verify.verify),
     gives=(BLOCKS_VERIFIED, FAULTS),
+    credit=2,
 )
 COMMIT = Stage(
     "commit",

@@ -17,6 +17,7 @@ from node.config import EX_CONFIG, Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Child
 from workers import log as logs
+from workers import runtime
 from workers.log import log
 from workers.stage import Source, Stage
 from workers.store import StoreError
@@ -88,10 +89,7 @@ def run_worker(config: Config, name: str, instance: str) -> int:
     settings = config.settings(key)
     try:
         if isinstance(row, Source):
-            row.main(settings)
-            return 0
-        from workers import runtime  # here: only stages have the loop
-
+            return runtime.run_source(row, settings, worker=instance)
         return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
     except (
         StoreError

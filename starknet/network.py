@@ -16,9 +16,13 @@ class Network:
     public_key: int | None  # pinned sequencer key (x of the Stark-curve point)
     first_07_block: int = 0
     fallback_sequencer: int = 0
-    unverifiable_from: int | None = None  # blocks in this range (inclusive) do not reproduce their hash
+    unverifiable_from: int | None = (
+        None  # blocks in this range (inclusive) do not reproduce their hash
+    )
     unverifiable_to: int | None = None
-    transaction_chain_ids: tuple[str, ...] = ()  # further chain ids old transactions were hashed with
+    transaction_chain_ids: tuple[
+        str, ...
+    ] = ()  # further chain ids old transactions were hashed with
 
     @property
     def chain_id_felt(self) -> int:

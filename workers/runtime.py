@@ -23,14 +23,14 @@ from workers.log import fields, log
 from workers.messages import Fault
 from workers.metrics import Counters
 from workers.settings import Settings
-from workers.stage import Keeper, Stage
+from workers.stage import Keeper, Source, Stage
 
 EX_OK = 0
 EX_SOFTWARE = 70  # our own bug
 EX_TEMPFAIL = 75  # the broker is lost: start again
 EX_CONFIG = 78  # starting again will not help
 
-TAKE_S = 0.5  # how late ``stop`` may be noticed by an idle stage
+TAKE_S = 0.2  # how late ``stop`` may be noticed by an idle stage
 DETAIL_CHARS_MAX = 500
 PARENT_CHECK_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -66,6 +66,30 @@ def run_stage(
         keeper.close()  # before the link: who gets the leases next must find the store free
         if link is not None:
             link.close()
+    return EX_OK
+
+
+def run_source(source: Source, settings: Settings, *, worker: str) -> int:
+    """Run the source until it ends by itself; return the exit code of its process.
+
+    ``SystemExit`` (the source cannot run as configured) and what is our own bug pass through.
+    """
+    try:
+        link = Link(
+            settings.broker,
+            worker,
+            takes=source.takes,
+            gives=source.gives,
+            credit=source.credit,
+        )
+        with link:
+            source.main(settings, link)
+    except BrokerLost as error:
+        log.warning("Broker is lost", extra=fields(worker=worker, cause=str(error)))
+        return EX_TEMPFAIL
+    except (Refused, EndpointError) as error:
+        log.error("Broker cannot be used", extra=fields(worker=worker, cause=str(error)))
+        return EX_CONFIG
     return EX_OK
 
 

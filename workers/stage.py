@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from broker.link import Link
 from broker.topic import Topic
 from workers.settings import Settings
 
@@ -51,12 +52,17 @@ class Stage(Generic[Taken]):
 
 @dataclass(frozen=True)
 class Source:
-    """A process with a loop of its own that speaks with the outside; takes and gives through its link."""
+    """A process with a loop of its own that speaks with the outside; takes and gives through its link.
+
+    ``main`` serves until SIGTERM or SIGINT; ``SystemExit`` says why it ends otherwise (``workers.runtime``).
+    ``credit`` is how many messages it may hold leased at once.
+    """
 
     name: str
-    main: Callable[[Settings], None]
+    main: Callable[[Settings, Link], None]
     takes: tuple[Topic[Any], ...] = ()
     gives: tuple[Topic[Any], ...] = ()
+    credit: int = 64
 
 
 class _Pure(Generic[Taken]):

@@ -51,3 +51,9 @@ def node_hashes(kind: int, nodes: Buffer, /) -> bytes:
 
 def ecdsa_verify(signatures: Buffer, /) -> bytes:
     """n x (key's x, message, r, s) to n bytes of 1 or 0; numbers out of range make 0, either y of x will do."""
+
+def choose(adx: bool, wide: bool, /) -> tuple[bool, bool]:
+    """Use MULX and ADX, and AVX-512 IFMA, where the processor has them (as it starts with); what is used then.
+
+    For tests and measurements: not while another thread hashes.
+    """

@@ -15,6 +15,8 @@ void poseidon_permute(fe state[3]);
 void poseidon_pair(fe *r, const fe *a, const fe *b);
 /* n pairs, 2 n felts in, n out; out may be in. */
 void poseidon_batch(fe *out, const fe *in, size_t n);
+/* n permutations of plain numbers below p. */
+void poseidon_permute_many(fe (*states)[3], size_t n);
 /* The sponge, one felt at a time. */
 typedef struct {
     fe state[3];
@@ -68,11 +70,12 @@ const affine *pedersen_entry(const fe *a, const fe *b, int k);
 /* --- Eight at once, where the processor can; wide_prepare first --- */
 #define WIDE_LANES 8
 #define WIDE_POSEIDON 16 /* pairs of one call */
-#define WIDE_PEDERSEN 64 /* pairs of one call at most */
+#define WIDE_PEDERSEN 128 /* pairs of one call at most */
 extern int wide_wanted; /* whether batches take this way; set before the first */
 int wide_supported(void);
 int wide_prepare(void);
 void wide_poseidon(fe *out, const fe *in);
+void wide_permute(fe (*states)[3], size_t n); /* n up to WIDE_POSEIDON, plain in and out */
 /* Bytes of room, aligned to 64, for a call. */
 size_t wide_pedersen_room(void);
 /* 0 if a shared inversion failed: nothing is written then. */

@@ -1,6 +1,6 @@
 """Writes constants.h: the numbers the kernel is built on, derived from their definitions and checked.
 
-Run ``python -m starknet.native.make_constants > starknet/native/constants.h`` in the root. The Poseidon
+Run ``python starknet/native/make_constants.py > starknet/native/constants.h`` in the root. The Poseidon
 constants are SHA-256 digests of "Hades0", "Hades1", …; the five points of the Pedersen hash and the
 generator are the curve's published parameters, and have to satisfy the curve's equation.
 """

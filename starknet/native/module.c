@@ -384,30 +384,6 @@ static int lists_of(lists *l, const char *name, PyObject *const *args, Py_ssize_
     return 0;
 }
 
-static void poseidon_lists(const lists *l, fe *out)
-{
-    for (size_t i = 0; i < l->n; i++)
-        poseidon_list(&out[i], l->felts + l->starts[i], (size_t)(l->starts[i + 1] - l->starts[i]));
-}
-
-static PyObject *py_poseidon_many(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
-{
-    PyObject *result = NULL;
-    lists l;
-    fe *out;
-
-    if (!lists_of(&l, "poseidon_many", args, n))
-        return NULL;
-    out = room_for(l.n, sizeof *out);
-    if (out) {
-        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n] / 2, poseidon_lists(&l, out));
-        result = bytes_of_felts(out, l.n);
-        PyMem_RawFree(out);
-    }
-    lists_free(&l);
-    return result;
-}
-
 /* A chain under way. */
 typedef struct {
     uint64_t start, length;
@@ -420,14 +396,74 @@ static int longest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+static void order_chains(const lists *l, chain *chains)
+{
+    for (size_t i = 0; i < l->n; i++)
+        chains[i] = (chain){l->starts[i], l->starts[i + 1] - l->starts[i], i};
+    qsort(chains, l->n, sizeof *chains, longest_first);
+}
+
+/* Felt i of a list followed by 1 and noughts. */
+static fe padded(const lists *l, const chain *c, uint64_t i)
+{
+    return i < c->length ? l->felts[c->start + i] : (fe){{i == c->length, 0, 0, 0}};
+}
+
+static void add_plain(fe *a, const fe *b)
+{
+    static const fe p = {{1, 0, 0, P3}};
+    fe_add(a, a, b);
+    if (!fe_below(a, 1))
+        fe_take(a, a, &p);
+}
+
+/* All sponges take two felts a step; the longest list lasts longest. */
+static void poseidon_lists(const lists *l, chain *chains, fe (*states)[3], fe *out)
+{
+    size_t active = l->n;
+
+    order_chains(l, chains);
+    memset(states, 0, l->n * sizeof *states);
+    for (uint64_t step = 0; active; step++) {
+        for (size_t i = 0; i < active; i++)
+            for (unsigned j = 0; j < 2; j++) {
+                const fe felt = padded(l, &chains[i], 2 * step + j);
+                add_plain(&states[i][j], &felt);
+            }
+        poseidon_permute_many(states, active);
+        for (; active && chains[active - 1].length / 2 == step; active--)
+            out[chains[active - 1].place] = states[active - 1][0];
+    }
+}
+
+static PyObject *py_poseidon_many(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *result = NULL;
+    lists l;
+    chain *chains;
+    fe *work;
+
+    if (!lists_of(&l, "poseidon_many", args, n))
+        return NULL;
+    chains = room_for(l.n, sizeof *chains);
+    work = chains ? room_for(l.n, 4 * sizeof *work) : NULL;
+    if (work) {
+        fe(*states)[3] = (fe(*)[3])(work + l.n);
+        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n] / 2, poseidon_lists(&l, chains, states, work));
+        result = bytes_of_felts(work, l.n);
+    }
+    PyMem_RawFree(chains);
+    PyMem_RawFree(work);
+    lists_free(&l);
+    return result;
+}
+
 /* A chain is sequential; all of them together take one step a round, the longest lasting longest. */
 static int pedersen_lists(const lists *l, chain *chains, fe *pairs, fe *out)
 {
     size_t active = l->n;
 
-    for (size_t i = 0; i < l->n; i++)
-        chains[i] = (chain){l->starts[i], l->starts[i + 1] - l->starts[i], i};
-    qsort(chains, l->n, sizeof *chains, longest_first);
+    order_chains(l, chains);
     memset(out, 0, l->n * sizeof *out);
     for (uint64_t step = 0; active; step++) {
         for (size_t i = 0; i < active; i++) {
@@ -570,6 +606,25 @@ static PyObject *py_ecdsa_verify(PyObject *Py_UNUSED(self), PyObject *buffer)
     return result;
 }
 
+/* --- Ways of the processor --- */
+
+/* choose(adx, wide): use these where the processor has them; what is used then. For tests and measurements:
+ * not while another thread hashes. */
+static PyObject *py_choose(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    int adx, wide;
+    if (!check_count("choose", n, 2))
+        return NULL;
+    adx = PyObject_IsTrue(args[0]);
+    wide = PyObject_IsTrue(args[1]);
+    if (adx < 0 || wide < 0)
+        return NULL;
+    adx = adx && adx_supported();
+    wide_wanted = wide && wide_supported() && wide_prepare();
+    fe_choose(adx);
+    return Py_BuildValue("NN", PyBool_FromLong(adx), PyBool_FromLong(wide_wanted));
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -682,6 +737,7 @@ static PyMethodDef methods[] = {
     FAST(patricia_root),
     FAST(node_hashes),
     ONE_ARGUMENT(ecdsa_verify),
+    FAST(choose),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),
@@ -698,6 +754,8 @@ static int set_up(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
+    fe_choose(adx_supported());
+    wide_wanted = wide_supported() && wide_prepare();
     if (PyModule_AddIntConstant(module, "PEDERSEN", PEDERSEN) < 0
         || PyModule_AddIntConstant(module, "POSEIDON", POSEIDON) < 0)
         return -1;

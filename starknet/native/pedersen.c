@@ -4,6 +4,7 @@
  * Window k holds digit * B_k + C_k for each digit; the C_k add up to the shift point. So there is no point
  * at infinity, no digit without an addition, and the shift point costs nothing. 63 * 256 points, 1 MB.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "constants.h"
@@ -239,9 +240,14 @@ static void hash_chunk(fe *out, const fe *in, size_t n, affine *points, fe *scra
 
 #define BATCH_LEAST 4 /* fewer gain nothing from shared inversions */
 
+/* One room is kept for the next batch: to get its pages anew would cost as much as the hashes of a small one. */
+static _Atomic(void *) spare_room;
+
 static int wide_batch(fe *out, const fe *in, size_t n)
 {
-    void *room = aligned_alloc(64, wide_pedersen_room());
+    void *room = atomic_exchange(&spare_room, NULL);
+    if (!room)
+        room = aligned_alloc(64, wide_pedersen_room());
     if (!room)
         return 0;
     for (size_t i = 0; i < n; i += WIDE_PEDERSEN) {
@@ -250,7 +256,7 @@ static int wide_batch(fe *out, const fe *in, size_t n)
             for (size_t k = i; k < i + count; k++)
                 pedersen_pair_complete(&out[k], &in[2 * k], &in[2 * k + 1]);
     }
-    free(room);
+    free(atomic_exchange(&spare_room, room));
     return 1;
 }
 

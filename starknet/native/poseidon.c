@@ -5,19 +5,24 @@
 #include "constants.h"
 #include "kernel.h"
 
-#define WIDE_LEAST 6 /* pairs; fewer are sooner done one by one */
+#define WIDE_LEAST 4 /* pairs; fewer are sooner done one by one */
 
-INLINE void cube(fe *r, const fe *a)
+INLINE void cube(fe *r, const fe *a, int adx)
 {
     fe square;
     CHECK_BELOW(a, 4);
-    fe_sqr_call(&square, a);
-    fe_mul_call(r, &square, a);
+    if (adx) {
+        adx_sqr(&square, a);
+        adx_mul(r, &square, a);
+    } else {
+        fe_sqr(&square, a);
+        fe_mul(r, &square, a);
+    }
     CHECK_BELOW(r, 2);
 }
 
 /* x, y, z < 22 p in; x < 6 p, y < 5 p, z < 6 p out. */
-static void full_round(fe state[3], const fe keys[3])
+INLINE void full_round(fe state[3], const fe keys[3], int adx)
 {
     fe x, y, z, sum;
     for (int i = 0; i < 3; i++) {
@@ -25,7 +30,7 @@ static void full_round(fe state[3], const fe keys[3])
         CHECK_BELOW(&state[i], 22);
         fe_add(&operand, &state[i], &keys[i]); /* keys are at least p */
         fe_fold(&operand, &operand);
-        cube(&state[i], &operand);
+        cube(&state[i], &operand, adx);
     }
     x = state[0], y = state[1], z = state[2];
     fe_add(&sum, &x, &z);
@@ -45,7 +50,7 @@ static void full_round(fe state[3], const fe keys[3])
  * Bounds: p - 2^202 < x < 2 p by folding; w < 1.21 p; a < 5.21 p; t < 10.5 p; folded(t + key) is
  * more than 3 p - 2^202 > 2 w and below 4 p, so that 0 < z < 4 p; a + t > 2 x > p.
  */
-static void partial_rounds(fe state[3])
+INLINE void partial_rounds(fe state[3], int adx)
 {
     fe x, t, z, w, a;
 
@@ -59,7 +64,7 @@ static void partial_rounds(fe state[3])
         fe next;
         CHECK_BELOW(&x, 2);
         CHECK_BELOW(&t, 11);
-        cube(&w, &z);
+        cube(&w, &z, adx);
         fe_add(&next, &t, key);
         fe_fold_to(&next, &next, POSEIDON_PARTIAL_OFFSET);
         fe_take(&next, &next, &w);
@@ -75,14 +80,39 @@ static void partial_rounds(fe state[3])
     state[2] = z;
 }
 
-void poseidon_permute(fe state[3])
+INLINE void permute(fe state[3], int adx)
 {
     for (int i = 0; i < POSEIDON_HALF; i++)
-        full_round(state, POSEIDON_BEFORE[i]);
-    partial_rounds(state);
+        full_round(state, POSEIDON_BEFORE[i], adx);
+    partial_rounds(state, adx);
     for (int i = 0; i < POSEIDON_HALF; i++)
-        full_round(state, POSEIDON_AFTER[i]);
+        full_round(state, POSEIDON_AFTER[i], adx);
 }
+
+#if defined(__clang__)
+/* Inlined, clang's own products are faster here than calls are. */
+void poseidon_permute(fe state[3])
+{
+    permute(state, 0);
+}
+#else
+static void permute_adx(fe state[3])
+{
+    permute(state, 1);
+}
+static void permute_plain(fe state[3])
+{
+    permute(state, 0);
+}
+
+void poseidon_permute(fe state[3])
+{
+    if (fe_mul_call == adx_mul)
+        permute_adx(state);
+    else
+        permute_plain(state);
+}
+#endif
 
 void poseidon_pair(fe *r, const fe *a, const fe *b)
 {
@@ -116,6 +146,21 @@ void poseidon_batch(fe *out, const fe *in, size_t n)
     }
     for (; i < n; i++)
         poseidon_pair(&out[i], &in[2 * i], &in[2 * i + 1]);
+}
+
+void poseidon_permute_many(fe (*states)[3], size_t n)
+{
+    size_t i = 0;
+    if (wide_wanted)
+        for (; n - i >= WIDE_LEAST; i += n - i < WIDE_POSEIDON ? n - i : WIDE_POSEIDON)
+            wide_permute(states + i, n - i < WIDE_POSEIDON ? n - i : WIDE_POSEIDON);
+    for (; i < n; i++) {
+        for (int j = 0; j < 3; j++)
+            fe_to_montgomery(&states[i][j], &states[i][j]);
+        poseidon_permute(states[i]);
+        for (int j = 0; j < 3; j++)
+            fe_from_montgomery(&states[i][j], &states[i][j]);
+    }
 }
 
 void poseidon_start(poseidon_sponge *sponge)

@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 
-#include <stdlib.h>
+#include <cpuid.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512ifma"))), apply_to = function)
@@ -296,11 +296,18 @@ int wide_prepare(void)
     return 1;
 }
 
+/* Leaf 7 of CPUID names the instructions; XGETBV says whether the system keeps the long registers. */
 int wide_supported(void)
 {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
-           && __builtin_cpu_supports("avx512ifma");
+    const unsigned instructions = 1u << 16 | 1u << 17 | 1u << 21; /* AVX512F, AVX512DQ, AVX512IFMA */
+    unsigned a, b, c, d, kept, high;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1))
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+    (void)high;
+    return (kept & 0xe6) == 0xe6 && __get_cpuid_count(7, 0, &a, &b, &c, &d)
+           && (b & instructions) == instructions;
 }
 
 /* --- Poseidon: two groups of eight at once, as one alone waits for its own products --- */
@@ -369,6 +376,34 @@ static void w_partial_rounds(lanes8 state[3][GROUPS])
     }
 }
 
+static void w_permute(lanes8 state[3][GROUPS])
+{
+    for (int i = 0; i < POSEIDON_HALF; i++)
+        w_full_round(state, constants.before[i]);
+    w_partial_rounds(state);
+    for (int i = 0; i < POSEIDON_HALF; i++)
+        w_full_round(state, constants.after[i]);
+}
+
+void wide_permute(fe (*states)[3], size_t n)
+{
+    const lanes8 r_squared = w_all(&constants.r_squared);
+    lanes8 state[3][GROUPS];
+    fe room[WIDE_POSEIDON];
+
+    for (int j = 0; j < 3; j++) {
+        for (size_t i = 0; i < WIDE_POSEIDON; i++)
+            room[i] = i < n ? states[i][j] : ONE_PLAIN;
+        EACH_GROUP(g) state[j][g] = w_mul(w_load(room + g * LANES), r_squared);
+    }
+    w_permute(state);
+    for (int j = 0; j < 3; j++) {
+        EACH_GROUP(g) w_store_plain(room + g * LANES, w_tidy(w_add_p(state[j][g], 3)));
+        for (size_t i = 0; i < n; i++)
+            states[i][j] = room[i];
+    }
+}
+
 void wide_poseidon(fe *out, const fe *in)
 {
     const lanes8 r_squared = w_all(&constants.r_squared);
@@ -385,11 +420,7 @@ void wide_poseidon(fe *out, const fe *in)
         state[1][g] = w_mul(w_load(sides[1]), r_squared);
         state[2][g] = w_all(&constants.two);
     }
-    for (int i = 0; i < POSEIDON_HALF; i++)
-        w_full_round(state, constants.before[i]);
-    w_partial_rounds(state);
-    for (int i = 0; i < POSEIDON_HALF; i++)
-        w_full_round(state, constants.after[i]);
+    w_permute(state);
     EACH_GROUP(g) w_store_plain(out + g * LANES, w_tidy(state[0][g]));
 }
 
@@ -523,6 +554,10 @@ int wide_supported(void)
 int wide_prepare(void)
 {
     return 0;
+}
+void wide_permute(fe (*states)[3], size_t n)
+{
+    (void)states, (void)n;
 }
 void wide_poseidon(fe *out, const fe *in)
 {

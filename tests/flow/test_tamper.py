@@ -97,9 +97,7 @@ def let_through(settings: Settings, blocks: Sequence[BlockAssembled]) -> tuple[s
             try:
                 list(verify.verify(settings, altered))
             except PeerFault as fault:
-                assert fault.number == block.number
-                wrong_guilt += component not in fault.guilty
-                refused += 1
+                faults.append((component, path, fault))
             else:
                 accepted.add(path)
     wronged = [(path, fault) for component, path, fault in faults if component not in fault.guilty]

@@ -3,7 +3,8 @@
 import array
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from crypto_cpp_py.cpp_bindings import cpp_get_public_key, cpp_hash, cpp_sign, cpp_verify
@@ -13,6 +14,8 @@ from poseidon_py.c_bindings import hades_permutation
 
 from starknet import native, trie
 from starknet.felt import P
+from starknet.native import make_constants
+from starknet.native._kernel import choose
 
 ORDER = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
 EDGES = (
@@ -89,6 +92,11 @@ def offsets_of(lists: Sequence[Sequence[int]]) -> "array.array[int]":
     return array.array("Q", itertools.accumulate((len(xs) for xs in lists), initial=0))
 
 
+def test_the_constants_compiled_in_are_those_that_are_derived() -> None:
+    committed = Path(native.__file__).with_name("constants.h").read_text()
+    assert make_constants.header() == committed
+
+
 def test_every_pair_of_edge_values_hashes_as_others_hash_it() -> None:
     pairs = list(itertools.product(EDGES, EDGES))
     flat = raw(*itertools.chain.from_iterable(pairs))
@@ -100,7 +108,18 @@ def test_every_pair_of_edge_values_hashes_as_others_hash_it() -> None:
     assert [native.poseidon_int(a, b) for a, b in pairs] == expected_poseidon
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.fixture(scope="module", autouse=True, params=[(True, True), (True, False), (False, False)])
+def ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test by each way that the processor offers."""
+    adx, wide = request.param
+    if choose(adx, wide) != (adx, wide):
+        choose(True, True)
+        pytest.skip("the processor has not got these instructions")
+    yield
+    choose(True, True)
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.lists(felts, min_size=2, max_size=40))
 def test_pairs_hash_the_same_alone_in_batches_and_elsewhere(xs: list[int]) -> None:
     xs = xs[: len(xs) // 2 * 2]
@@ -123,7 +142,7 @@ def test_a_batch_of_any_size_is_its_hashes(count: int) -> None:
     assert numbers(native.poseidon_pairs(raw(*xs))) == [native.poseidon_int(a, b) for a, b in pairs]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(felts, max_size=20), max_size=12))
 def test_lists_hash_the_same_alone_together_and_elsewhere(lists: list[list[int]]) -> None:
     flat = raw(*itertools.chain.from_iterable(lists))
@@ -150,7 +169,7 @@ def test_a_list_of_the_protocols_vector_has_its_root() -> None:
     assert native.patricia_root(native.PEDERSEN, 64, raw(0, 0)) == raw(0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(kinds, st.integers(6, 64), st.lists(st.one_of(st.just(0), felts), max_size=64))
 def test_a_lists_root_is_that_of_the_trie_over_it(kind: int, height: int, xs: list[int]) -> None:
     expected = trie.update(lambda _: None, height, ORACLES[kind], dict(enumerate(xs))).root
@@ -170,7 +189,7 @@ def node(left: int, right: int, *, length: int = 0, flags: int = 0) -> bytes:
     return bytes([flags, length]) + raw(left, right)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(kinds, st.data())
 def test_nodes_hash_by_the_rule_whatever_refers_to_what(kind: int, data: st.DataObject) -> None:
     oracle = ORACLES[kind]
@@ -227,7 +246,7 @@ def signature(secret: int, message: int) -> tuple[int, int, int, int]:
         once += 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, ORDER - 1), st.integers(1, 2**251 - 1), st.integers(0, 3), st.integers(0, 250)
 )

@@ -21,7 +21,21 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = os.environ.get("HERA_FUZZ_SECONDS", "5")
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
 P = 2**251 + 17 * 2**192 + 1
-EDGES = (0, 1, 2, P - 1, P, P + 1, 2**64 - 1, 2**192, 2**248 - 1, 2**248, 2**251 - 1, 2**251, 2**256 - 1)
+EDGES = (
+    0,
+    1,
+    2,
+    P - 1,
+    P,
+    P + 1,
+    2**64 - 1,
+    2**192,
+    2**248 - 1,
+    2**248,
+    2**251 - 1,
+    2**251,
+    2**256 - 1,
+)
 
 
 def library(name: str) -> str | None:
@@ -42,12 +56,15 @@ def test_the_sanitizers_find_nothing(tmp_path: Path) -> None:
     build = os.environ | {"CC": "gcc", "CFLAGS": FLAGS, "LDFLAGS": FLAGS}
     subprocess.run(command, cwd=ROOT, env=build, check=True, capture_output=True)
     path = next((tmp_path / "starknet" / "native").glob("_kernel*.so"))
-    environment = os.environ | {
-        "LD_PRELOAD": " ".join(str(library) for library in libraries),
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",  # the interpreter keeps what it has at exit
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONPATH": str(ROOT),
-    }
+    environment = (
+        os.environ
+        | {
+            "LD_PRELOAD": " ".join(str(library) for library in libraries),
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",  # the interpreter keeps what it has at exit
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "PYTHONPATH": str(ROOT),
+        }
+    )
     done = subprocess.run(
         [sys.executable, __file__, str(path), SECONDS],
         env=environment,
@@ -135,6 +152,8 @@ class Fuzzer:
 
     def once(self) -> None:
         name, arguments = self.arguments()
+        if self.random.random() < 0.05:
+            self.checked.choose(self.random.random() < 0.5, self.random.random() < 0.5)
         outcomes = []
         for module in (self.checked, self.plain):
             try:

@@ -175,8 +175,8 @@ def test_a_block_with_a_wrong_root_becomes_a_fault_of_its_peers_and_the_rest_wai
     (fault,) = finished[-1].outputs
     assert isinstance(fault, Fault)
     assert (fault.rule, fault.attempt, fault.start, fault.count) == ("state.root", 3, 1, 1)
-    assert fault.components == (Component.STATE_DIFFS,)
-    assert fault.peers == ("diffs-peer",)
+    assert fault.components == (Component.HEADERS, Component.STATE_DIFFS)
+    assert fault.peers == ("headers-peer", "diffs-peer")
     assert finished[-1].tickets == ((2,) if held else (3,))
     assert [done.outputs for done in keeper.take(9, replace(chain[1], attempt=4))] == [
         (stored(chain[1]),),

@@ -19,13 +19,16 @@ import pytest
 
 from broker import router
 from broker.link import Link
+from node import pipeline
 from starknet.devnet import Devnet
 from starknet.felt import to_bytes32
 from starknet.network import Network
 from starknet.wire.delimited import split
 from starknet.wire.sync_pb2 import ClassesResponse
+from tests.workers import sources
+from workers import runtime
 from workers.component import Component
-from workers.feeder import feeder
+from workers.feeder import loop
 from workers.feeder.block import Fetched
 from workers.feeder.client import (
     BadAnswer,
@@ -182,7 +185,7 @@ def broker_at(folder: Path) -> Iterator[str]:
     folder.mkdir(mode=0o700, exist_ok=True)
     endpoint = f"ipc://{folder}/broker"
     stop = threading.Event()
-    topics = (*feeder.TAKES, *feeder.GIVES)
+    topics = (*pipeline.FEEDER.takes, *pipeline.FEEDER.gives)
     with running(lambda: router.serve(endpoint, topics, stop=stop.is_set), stop):
         yield endpoint
 
@@ -214,7 +217,13 @@ def bench(
         url = source if isinstance(source, str) else stack.enter_context(served(source))
         endpoint = stack.enter_context(broker_at(tmp_path / "broker"))
         link = stack.enter_context(
-            Link(endpoint, "tester", takes=feeder.GIVES, gives=feeder.TAKES, credit=200)
+            Link(
+                endpoint,
+                "tester",
+                takes=pipeline.FEEDER.gives,
+                gives=pipeline.FEEDER.takes,
+                credit=200,
+            )
         )
         settings = settings_for(url, endpoint, tmp_path / "db", network)
         settings = replace(settings, **changes)
@@ -226,9 +235,13 @@ def bench(
 def feed(settings: Settings, stop: threading.Event) -> None:
     """What ``main`` does, but for signals and log, which belong to the main thread."""
     with Link(
-        settings.broker, "feeder", takes=feeder.TAKES, gives=feeder.GIVES, credit=feeder.CREDIT
+        settings.broker,
+        "feeder",
+        takes=pipeline.FEEDER.takes,
+        gives=pipeline.FEEDER.gives,
+        credit=pipeline.FEEDER.credit,
     ) as link:
-        feeder.run(settings, link, stop)
+        loop.run(settings, link, stop)
 
 
 @pytest.fixture(scope="module")
@@ -514,7 +527,7 @@ def test_with_no_memory_to_spare_one_block_at_a_time_comes(
         behind.receive()
         while not behind.nothing_comes(0.5):  # those asked for before a size was known
             held += 1
-        assert held <= feeder.REQUESTS_MAX
+        assert held <= loop.REQUESTS_MAX
         for number in range(held):
             behind.tell(BlockStored(number, bytes(32)))
         assert behind.receive().number == held
@@ -599,7 +612,9 @@ def fetched(entry: Entry) -> None:
 def test_sigterm_ends_the_process_with_code_0(chain: Odd, devnet: Devnet, tmp_path: Path) -> None:
     with served(chain) as url, broker_at(tmp_path / "broker") as endpoint:
         settings = settings_for(url, endpoint, tmp_path / "db", devnet.network())
-        process = multiprocessing.get_context("spawn").Process(target=feeder.main, args=(settings,))
+        process = multiprocessing.get_context("spawn").Process(
+            target=sources.run, args=("feeder", settings)
+        )
         process.start()
         until(lambda: chain.asked["signature", LENGTH - 1] > 0)
         assert process.pid is not None
@@ -616,20 +631,13 @@ def test_without_its_broker_the_process_asks_to_be_started_again(
         with broker_at(tmp_path / "broker") as endpoint:
             settings = settings_for(url, endpoint, tmp_path / "db", devnet.network())
             process = multiprocessing.get_context("spawn").Process(
-                target=feeder.main, args=(settings,)
+                target=sources.run, args=("feeder", settings)
             )
             process.start()
             until(lambda: chain.asked["signature", LENGTH - 1] > 0)
         process.join(15)
-        assert process.exitcode == feeder.BROKER_LOST
+        assert process.exitcode == runtime.EX_TEMPFAIL
         process.close()
-
-
-def test_the_topics_are_those_of_the_page() -> None:
-    from node import pipeline
-
-    assert pipeline.FEEDER.takes == feeder.TAKES
-    assert pipeline.FEEDER.gives == feeder.GIVES
 
 
 # ---- asking ----------------------------------------------------------------------------------------

@@ -173,6 +173,12 @@ def test_state_diffs_count_values_nonces_class_hashes_and_declarations() -> None
     )
 
 
+def test_from_0_14_1_a_declared_class_may_be_an_old_one_with_a_new_compiled_hash() -> None:
+    outputs = cut_diffs([info(1, diff=1, version="0.14.1")], declared(7))
+    (fetched,) = [out for out in outputs if isinstance(out, BodiesFetched)]
+    assert fetched.classes == (ClassesWanted(1, (), (felt(7),)),)
+
+
 @pytest.mark.parametrize(
     ("message", "rule"),
     [

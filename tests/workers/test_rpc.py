@@ -18,8 +18,10 @@ import pytest
 
 from broker import router
 from broker.link import Link
+from broker.memory import MemoryBroker
 from broker.topic import Topic
 from starknet.network import Network
+from tests.workers import sources
 from tests.workers.blocks import generated
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import methods, rpc, server
@@ -86,7 +88,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Settings, BaseProcess, threading.E
         target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
     )
     broker.start()
-    process = SPAWN.Process(target=rpc.main, args=(settings,))
+    process = SPAWN.Process(target=sources.run, args=("rpc", settings))
     process.start()
     try:
         wait_for(lambda: get(settings, "/health")[0] == 200)
@@ -203,7 +205,7 @@ def test_a_busy_port_is_one_line_and_code_78(
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SystemExit) as left:
-            rpc.main(settings_of(tmp_path, port))
+            rpc.main(settings_of(tmp_path, port), MemoryBroker([TOPIC]).link("rpc"))
     assert left.value.code == 78
     (record,) = caplog.records
     assert f"port {port}" in record.getMessage()

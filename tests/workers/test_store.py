@@ -220,13 +220,7 @@ def refused(writer: Writer, block: BlockVerified) -> PeerFault:
     return caught.value
 
 
-def with_version(block: BlockVerified, version: str) -> BlockVerified:
-    header = pb.BlockHeadersResponse.FromString(frames(block.header)[0])
-    header.header.protocol_version = version
-    return replace(block, header=Body(join([header])))
-
-
-def test_a_wrong_state_root_blames_the_state_diff_and_before_0_13_2_the_header_too(
+def test_a_wrong_state_root_blames_header_and_state_diff(
     writer: Writer, chain: list[BlockVerified], tmp_path: Path
 ) -> None:
     writer.store(chain[0])
@@ -235,11 +229,9 @@ def test_a_wrong_state_root_blames_the_state_diff_and_before_0_13_2_the_header_t
     wrong = replace(chain[2], state_root=chain[1].state_root)
 
     fault = refused(writer, wrong)
-    old_fault = refused(writer, with_version(wrong, "0.13.1.1"))
 
     assert fault.rule == "state.root"
-    assert fault.guilty == (Component.STATE_DIFFS,)
-    assert old_fault.guilty == (Component.HEADERS, Component.STATE_DIFFS)
+    assert fault.guilty == (Component.HEADERS, Component.STATE_DIFFS)
     assert contents(tmp_path) == before
     writer.store(chain[2])
 
@@ -564,8 +556,10 @@ def test_private_folders_go_at_close_and_those_of_the_dead_at_the_next_open(
 FOREVER = """
 import pickle, sys
 from pathlib import Path
+from starknet.hashes import pedersen, poseidon
 from workers.store.writer import Writer
 
+pedersen(1, poseidon(1, 2))  # loads the libraries, so that the kills fall into writing
 chain = pickle.loads(Path(sys.argv[3]).read_bytes())
 writer = Writer(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from broker.codec import Body
-
+from starknet.versions import rules_for
 from starknet.wire.sync_pb2 import StateDiffsResponse
 from workers.component import Component
 from workers.errors import PeerFault
@@ -24,7 +24,7 @@ ME = Component.STATE_DIFFS
 def cut(settings: Settings, received: StateDiffsReceived) -> Iterator[BlockPart | BodiesFetched]:
     """Yield one part a block, then how many there were with the classes they bring. Raises ``PeerFault``."""
     blocks = list(cut_by_weight(received.body, ME, received.headers, _need, _weigh))
-    wanted = tuple(_classes(body, header.number) for header, body in blocks)
+    wanted = tuple(_classes(body, header) for header, body in blocks)
     for header, body in blocks:
         yield BlockPart(received.attempt, header.number, ME, received.peer, body)
     yield BodiesFetched(received.attempt, ME, received.start, len(blocks), received.peer, wanted)
@@ -49,13 +49,16 @@ def _weigh(payload: bytes, header: HeaderInfo) -> int:
     return weight
 
 
-def _classes(body: Body, number: int) -> ClassesWanted:
+def _classes(body: Body, header: HeaderInfo) -> ClassesWanted:
+    number = header.number
     declared: dict[bytes, None] = {}
     deployed: dict[bytes, None] = {}
+    # From 0.14.1 on a class declared long before may be named again, for its new compiled hash: it need not come.
+    named = deployed if rules_for(header.version).migrates_classes else declared
     for _, _, payload in frames(body, number, ME):
         message = _parse(payload, number)
         if message.WhichOneof("state_diff_message") == "declared_class":
-            declared[_hash(message.declared_class.class_hash.elements, number)] = None
+            named[_hash(message.declared_class.class_hash.elements, number)] = None
         elif message.contract_diff.HasField("class_hash"):
             deployed[_hash(message.contract_diff.class_hash.elements, number)] = None
     return ClassesWanted(

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from broker.link import BrokerLost, Link, Refused
+from broker.link import BrokerLost, Link
 from workers.log import fields, log
 from workers.rpc import methods
 from workers.settings import Settings
@@ -39,15 +39,13 @@ STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
 
 
-def main(settings: Settings) -> None:
+def main(settings: Settings, link: Link) -> None:
     """Serve until SIGTERM; leave with code 78 if the port cannot be had, 75 if the broker was lost."""
     bound = _bind(settings.http_host, settings.http_port)
-    link = _link(settings)
     try:
         reader = Reader(settings.db_path)
     except StoreError as error:
         log.error(str(error))
-        link.close()
         raise SystemExit(EX_CONFIG) from None
     watch = Watch(settings, reader, link.stats)
     config = uvicorn.Config(
@@ -67,7 +65,6 @@ def main(settings: Settings) -> None:
             server.run(sockets=[bound])
     finally:
         reader.close()
-        link.close()
     if watch.lost:
         raise SystemExit(EX_BROKER_LOST)
 
@@ -230,21 +227,11 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _link(settings: Settings) -> Link:
-    try:
-        return Link(settings.broker, "rpc")
-    except BrokerLost:
-        raise SystemExit(EX_BROKER_LOST) from None
-    except Refused as error:
-        log.error(str(error))
-        raise SystemExit(EX_CONFIG) from None
-
-
 def _bind(host: str, port: int) -> socket.socket:
     """Take the address now, so that a busy port is one line."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind(address)

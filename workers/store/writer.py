@@ -15,7 +15,6 @@ from pathlib import Path
 
 from starknet.commitments import StateDiff
 from starknet.felt import from_bytes
-from starknet.versions import rules_for
 from starknet.wire.delimited import join, split
 from starknet.wire.sync_pb2 import SignedBlockHeader
 from workers.component import Component
@@ -85,7 +84,7 @@ class Writer:
         self._put_classes(batch, block, diff)
         root = felt(tries.advance(self._rocks, batch, diff, block.number, version))
         if root != block.state_root:
-            raise _root_fault(block, root, version)
+            raise _root_fault(block, root)
         self._put_parts(batch, block)
         head = Head(block.number, block.block_hash, block.state_root)
         batch.put(Family.META, HEAD_KEY, pack_head(head))
@@ -213,11 +212,9 @@ def revert_to(db_path: Path, number: int) -> Head | None:
         writer.close()
 
 
-def _root_fault(block: BlockVerified, root: bytes, version: str) -> PeerFault:
-    guilty: tuple[Component, ...] = (Component.STATE_DIFFS,)
-    if not rules_for(version).receipts_in_hash:
-        # no hash ties the state diff to the header: either may be the lie
-        guilty = (Component.HEADERS, Component.STATE_DIFFS)
+def _root_fault(block: BlockVerified, root: bytes) -> PeerFault:
+    # The diff fits its header: where no hash or key binds the header, either may be the lie.
+    guilty = (Component.HEADERS, Component.STATE_DIFFS)
     detail = f"0x{root.hex()} computed, 0x{block.state_root.hex()} stated"
     return PeerFault("state.root", block.number, guilty, detail)
 

@@ -40,7 +40,7 @@ from workers.messages import (
     StateDiffsReceived,
     TransactionsReceived,
 )
-from workers.p2p import keys, p2p, protocols, service
+from workers.p2p import keys, protocols, service
 from workers.p2p.host import Host
 from workers.p2p.streams import Stream
 from workers.settings import P2PSettings, Settings
@@ -51,11 +51,6 @@ PARTS: dict[type[object], Component] = {
     TransactionsReceived: Component.TRANSACTIONS,
     EventsReceived: Component.EVENTS,
 }
-
-
-def test_the_topics_are_those_of_the_page() -> None:
-    assert pipeline.P2P.takes == p2p.TAKES
-    assert pipeline.P2P.gives == p2p.GIVES
 
 
 class Stages(threading.Thread):
@@ -199,9 +194,9 @@ def links(hosts: list[Host]) -> tuple[str, ...]:
 @asynccontextmanager
 async def following(settings: Settings, store: Chain) -> AsyncIterator[Host]:
     """The process under test, run as its main runs it but for the signal."""
-    takes, gives = p2p.TAKES, p2p.GIVES
+    takes, gives = pipeline.P2P.takes, pipeline.P2P.gives
     listening: list[Host] = []
-    with Link(settings.broker, "p2p", takes=takes, gives=gives, credit=p2p.CREDIT) as link:
+    with Link(settings.broker, "p2p", takes=takes, gives=gives, credit=pipeline.P2P.credit) as link:
         async with trio.open_nursery() as nursery:
 
             async def start() -> None:
@@ -357,7 +352,9 @@ def test_sigterm_ends_it_soon_with_its_book_saved(tmp_path: Path) -> None:
         with broker(tmp_path, store) as (endpoint, _):
             async with servers(source) as hosts:
                 settings = settings_of(tmp_path, endpoint, links(hosts))
-                with Link(endpoint, "p2p", takes=p2p.TAKES, gives=p2p.GIVES, credit=64) as link:
+                with Link(
+                    endpoint, "p2p", takes=pipeline.P2P.takes, gives=pipeline.P2P.gives, credit=64
+                ) as link:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(service.run, settings, link, store)
                         await until_stored(store, 100)

@@ -1,0 +1,324 @@
+"""Source feeder: hands on whole blocks from a feeder gateway, as many beyond the stored head as the bounds allow.
+
+The main thread owns link, store view and window; a few threads wait for the gateway. What is handed on goes the
+same way as a block from peers: nothing that the gateway says is believed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from broker.link import Delivery
+from starknet.felt import to_bytes32
+from workers.feeder.block import Fetched, PartMissing, assemble, fetch, fetch_classes
+from workers.feeder.client import (
+    BadAnswer,
+    FeederError,
+    Gateway,
+    Unreachable,
+    backoff,
+)
+from workers.feeder.window import Entry, Step, Window
+from workers.log import fields, log
+from workers.messages import Fault
+from workers.settings import Settings
+from workers.store.reader import Reader
+
+REQUESTS_MAX = 4  # at once
+CREDIT = 64
+BUSY_SECONDS = 0.02  # how long to listen for messages while requests are under way
+FULL_SECONDS = 0.1  # … while the pipeline takes no more
+IDLE_SECONDS_MAX = 1.0
+LOOK_SECONDS = 5.0  # how often the store's head is looked at besides being told
+PAUSE_SECONDS = 1.0  # without an answer from the gateway, doubled each time
+PAUSE_SECONDS_MAX = 30.0
+BEHIND_BLOCKS = 2
+TOLD_MAX = 256  # causes remembered so as not to be logged again
+
+
+class Port(Protocol):
+    """What the feeder needs of its link to the broker."""
+
+    def take(self, timeout_s: float) -> Delivery[Any] | None:
+        """Wait for a message."""
+        ...
+
+    def done(self, tickets: list[int]) -> None:
+        """Finish messages."""
+        ...
+
+    def give(self, message: object) -> bool:
+        """Hand a message on; False when its topic is full."""
+        ...
+
+    def status(self, values: dict[str, int | float | str]) -> None:
+        """Tell how the feeder is."""
+        ...
+
+
+def run(settings: Settings, link: Port, stop: threading.Event) -> None:
+    """Feed blocks through ``link`` until ``stop``."""
+    pool = ThreadPoolExecutor(REQUESTS_MAX, thread_name_prefix="gateway")
+    with (
+        Gateway(settings.feeder_url, stop) as gateway,
+        closing(Reader(settings.db_path)) as reader,
+    ):
+        feeder = _Feeder(settings, link, gateway, reader, pool)
+        try:
+            feeder.start()
+            while not stop.is_set():
+                feeder.turn()
+        finally:
+            stop.set()  # ends the threads' waiting for another try
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass
+class _Job:
+    """One call to the gateway under way in a thread, and what to do with its outcome."""
+
+    entry: Entry
+    future: Future[Any]
+    done: Callable[[Entry, Any], None]
+
+
+class _Feeder:
+    """The loop's state; every method runs in the main thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        link: Port,
+        gateway: Gateway,
+        reader: Reader,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._poll_seconds = settings.feeder_poll_seconds
+        self._link = link
+        self._gateway = gateway
+        self._reader = reader
+        self._pool = pool
+        self._window = Window(-1, settings.memory_bytes)
+        self._jobs: list[_Job] = []
+        self._told: dict[tuple[int, str], None] = {}
+        self._attempt = time.time_ns() // 1_000_000  # above those of an earlier life
+        self._paused_until = 0.0
+        self._pauses = 0
+        self._look_at = 0.0
+        self._at_head = False
+
+    def start(self) -> None:
+        """Begin at the stored head."""
+        self._look(time.monotonic())
+        log.info(
+            "Feeding blocks from a gateway",
+            extra=fields(url=self._gateway.url, next=self._window.head + 1),
+        )
+
+    def turn(self) -> None:
+        """Gather what came from the gateway, hand it on, ask for more; then listen to the broker."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look(now)
+        self._gather()
+        self._resolve()
+        self._give()
+        if now >= self._paused_until:
+            self._ask(now)
+        self._tell_at_head()
+        self._link.status(
+            {
+                "head": self._window.head,
+                "window": self._window.blocks_held(),
+                "bytes": self._window.bytes_held(),
+                "requests": len(self._jobs),
+            }
+        )
+        self._listen(self._patience(time.monotonic()))
+
+    def _patience(self, now: float) -> float:
+        """How long the broker may be listened to before something else is due."""
+        if self._jobs:
+            return BUSY_SECONDS
+        if self._window.ready():
+            return FULL_SECONDS
+        due = max(self._window.next_due(now), self._paused_until - now, BUSY_SECONDS)
+        return min(due, IDLE_SECONDS_MAX)
+
+    # ---- broker -> feeder -----------------------------------------------------------------------
+
+    def _listen(self, seconds: float) -> None:
+        delivery = self._link.take(seconds)
+        for _ in range(CREDIT):
+            if delivery is None:
+                return
+            if isinstance(delivery.message, Fault):
+                self._fault(delivery.message)
+            else:
+                self._stored(delivery.message.number)
+            self._link.done([delivery.ticket])
+            delivery = self._link.take(0)
+
+    def _stored(self, number: int) -> None:
+        self._window.stored(number)
+        for told in [key for key in self._told if key[0] <= number]:
+            del self._told[told]
+
+    def _fault(self, fault: Fault) -> None:
+        """Fetch what was refused again, unless that has begun already."""
+        for number in range(fault.start, fault.start + fault.count):
+            entry = self._window.get(number)
+            if entry is None or entry.step is not Step.GIVEN or fault.attempt < entry.attempt:
+                continue
+            text = f"gateway: block {number} breaks rule {fault.rule}: {fault.detail}"
+            self._tell(number, text, logging.ERROR)
+            entry.classes.clear()
+            self._window.failed(entry, time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """Follow the store, also where a message was lost with an earlier life of this process."""
+        self._look_at = now + LOOK_SECONDS
+        self._reader.refresh()
+        head = self._reader.head()
+        if head is not None:
+            self._stored(head.number)
+
+    # ---- gateway -> feeder ----------------------------------------------------------------------
+
+    def _ask(self, now: float) -> None:
+        while len(self._jobs) < REQUESTS_MAX:
+            entry = self._window.next_to_ask(now)
+            if entry is None:
+                return
+            self._attempt += 1
+            entry.attempt = self._attempt
+            entry.step = Step.ASKED
+            self._submit(entry, self._fetched, fetch, self._gateway, entry.number)
+
+    def _submit(
+        self,
+        entry: Entry,
+        done: Callable[[Entry, Any], None],
+        call: Callable[..., Any],
+        *args: object,
+    ) -> None:
+        self._jobs.append(_Job(entry, self._pool.submit(call, *args), done))
+
+    def _gather(self) -> None:
+        """Take what the threads have brought; a block that was stored or refused meanwhile is dropped."""
+        finished = [job for job in self._jobs if job.future.done()]
+        self._jobs = [job for job in self._jobs if not job.future.done() and job not in finished]
+        for job in finished:
+            entry = job.entry
+            try:
+                outcome = job.future.result()
+            except (FeederError, PartMissing) as error:
+                if self._window.get(entry.number) is entry:
+                    self._failed(entry, error)
+                continue
+            self._answered()
+            if self._window.get(entry.number) is entry:
+                job.done(entry, outcome)
+
+    def _fetched(self, entry: Entry, fetched: Fetched | None) -> None:
+        if fetched is None:
+            self._window.absent(entry.number, time.monotonic() + self._poll_seconds)
+            return
+        self._window.present(entry.number)
+        entry.fetched = fetched
+        entry.step = Step.FETCHED
+        self._window.keep(entry, fetched.size)
+
+    def _resolve(self) -> None:
+        """Ask for the classes of each fetched block: declared ones, then deployed ones nobody has yet."""
+        entries = list(self._window.unresolved())
+        if entries:
+            self._reader.refresh()
+        for entry in entries:
+            if entry.fetched is None:
+                continue
+            entry.wanted = self._wanted(entry.fetched)
+            if all(class_hash in entry.classes for class_hash in entry.wanted):
+                self._complete(entry, None)
+                continue
+            entry.step = Step.CLASSES_ASKED
+            arguments = (self._gateway, entry.number, entry.wanted, entry.classes)
+            self._submit(entry, self._complete, fetch_classes, *arguments)
+
+    def _wanted(self, fetched: Fetched) -> tuple[int, ...]:
+        brought = self._window.brought_before(fetched.number)
+        deployed = (
+            class_hash
+            for class_hash in fetched.deployed
+            if class_hash not in brought and not self._reader.has_class(to_bytes32(class_hash))
+        )
+        return tuple(dict.fromkeys((*fetched.declared, *deployed)))
+
+    def _complete(self, entry: Entry, _: None) -> None:
+        assert entry.fetched is not None, "classes are asked for once the block is fetched"
+        frames = [entry.classes[class_hash] for class_hash in entry.wanted]
+        entry.ready = assemble(entry.attempt, entry.fetched, frames)
+        entry.fetched = None
+        entry.step = Step.READY
+        self._window.keep(entry, entry.size + sum(len(frame) for frame in frames))
+
+    def _failed(self, entry: Entry, error: FeederError | PartMissing) -> None:
+        """Say once why it does not go on, and try again later."""
+        now = time.monotonic()
+        if isinstance(error, Unreachable):
+            self._window.again(entry)
+            self._pause(error, now)
+            return
+        before = entry.number - 1
+        stay = f"staying at block {before}" if before >= 0 else "staying before the first block"
+        block = f"block {entry.number}: "
+        text = str(error) if str(error).startswith(block) else block + str(error)
+        level = logging.ERROR if isinstance(error, BadAnswer) else logging.WARNING
+        self._tell(entry.number, f"{text}; {stay}", level)
+        self._window.failed(entry, now)
+
+    def _pause(self, error: Unreachable, now: float) -> None:
+        """Ask nothing for a while; one line for as long as it lasts."""
+        if now < self._paused_until:
+            return
+        if self._pauses == 0:
+            log.warning(f"{error}; check --feeder-url and the network, trying again")
+        self._pauses += 1
+        self._paused_until = now + backoff(self._pauses, PAUSE_SECONDS, PAUSE_SECONDS_MAX)
+
+    def _answered(self) -> None:
+        if self._pauses:
+            log.info("The gateway answers again", extra=fields(url=self._gateway.url))
+        self._pauses = 0
+
+    def _tell_at_head(self) -> None:
+        """One line when all that the gateway has is stored; again only after falling behind."""
+        if self._window.at_head() and not self._at_head:
+            self._at_head = True
+            log.info("At the gateway's head", extra=fields(number=self._window.head))
+        if self._window.blocks_held() > BEHIND_BLOCKS:
+            self._at_head = False
+
+    def _tell(self, number: int, text: str, level: int) -> None:
+        """Log a line about a block once, until the block is stored."""
+        if (number, text) in self._told:
+            return
+        while len(self._told) >= TOLD_MAX:
+            del self._told[next(iter(self._told))]
+        self._told[number, text] = None
+        log.log(level, text, extra=fields(number=number))
+
+    # ---- feeder -> broker -----------------------------------------------------------------------
+
+    def _give(self) -> None:
+        for entry in self._window.ready():
+            assert entry.ready is not None, "a block is ready once it is assembled"
+            if not self._link.give(entry.ready):
+                return
+            entry.ready = None
+            entry.step = Step.GIVEN
