@@ -23,7 +23,9 @@ fix: $(READY)  ## format and mend what can be mended by itself
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## measurements, with their ratios
+	$(BIN)/pip install -q -e '.[test,bench]'
 	$(BIN)/python -m benchmarks.broker
+	$(BIN)/python -m benchmarks.hashing
 
 process: $(READY)  ## only the tests that start whole nodes
 	$(BIN)/python -m pytest tests/process
@@ -35,7 +37,7 @@ proto: $(READY)  ## regenerate the wire messages
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg setup.py pyproject.toml $(wildcard starknet/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit("Hera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[test]'

@@ -14,7 +14,7 @@ from starknet import commitments
 from starknet.classes import class_hash as compute_class_hash
 from starknet.commitments import StateDiff, StateDiffError
 from starknet.felt import FeltError, FieldMissing, key_value, require, value
-from starknet.hashes import poseidon, poseidon_many
+from starknet.hashes import list_root, poseidon, poseidon_many
 from starknet.network import Network
 from starknet.signatures import verify_block_signature
 from starknet.transactions import (
@@ -422,7 +422,7 @@ def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
             commitments.receipt_leaf(transaction, receipt)
             for transaction, receipt in zip(hashes, block.receipts, strict=True)
         ]
-        root = commitments.list_root(leaves, poseidon)
+        root = list_root(leaves, poseidon)
         if root != stated and block.rules.data_gas_repair and _repaired(block, hashes, leaves):
             return
     _compare(block, "header.receipts", stated, root, TRANSACTIONS)
@@ -462,7 +462,7 @@ def _repaired(block: _Block, hashes: Sequence[int], leaves: Sequence[int]) -> bo
         if total is not None:
             receipt = block.pairs[index].receipt
             repaired[index] = commitments.receipt_leaf(hashes[index], receipt, total)
-    if commitments.list_root(repaired, poseidon) == stated:
+    if list_root(repaired, poseidon) == stated:
         return True
     unsolved = [index for index, total in enumerate(totals) if total is None]
     tries = 0
@@ -475,7 +475,7 @@ def _repaired(block: _Block, hashes: Sequence[int], leaves: Sequence[int]) -> bo
             total = _data_gas(receipt) + aliases * ALIAS_DATA_GAS
             leaf = commitments.receipt_leaf(hashes[index], receipt, total)
             trial = [*repaired[:index], leaf, *repaired[index + 1 :]]
-            if commitments.list_root(trial, poseidon) == stated:
+            if list_root(trial, poseidon) == stated:
                 return True
     return False
 

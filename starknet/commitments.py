@@ -7,8 +7,15 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from starknet.felt import FieldMissing, P, key_value, require, short_string, value
-from starknet.hashes import PairHash, pedersen, pedersen_array, poseidon, poseidon_many, sn_keccak
+from starknet.felt import FieldMissing, key_value, require, short_string, value
+from starknet.hashes import (
+    list_root,
+    pedersen,
+    pedersen_array,
+    poseidon,
+    poseidon_many,
+    sn_keccak,
+)
 from starknet.transactions import get, transaction_kind, transaction_signature, values
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
 from starknet.wire.sync_pb2 import (
@@ -21,48 +28,7 @@ from starknet.wire.sync_pb2 import (
     TransactionInBlock,
 )
 
-LIST_HEIGHT = 64
-
 _STATE_DIFF = short_string("STARKNET_STATE_DIFF0")
-
-
-# ---- lists ------------------------------------------------------------------------------------------------------
-
-
-def list_root(leaves: Sequence[int], pair: PairHash) -> int:
-    """The root of the trie of height 64 that holds ``leaves`` under their indices; 0 for an empty list."""
-    level: list[_Node | None] = [_Node(leaf, 0, 0) if leaf else None for leaf in leaves]
-    for _ in range(LIST_HEIGHT):
-        if len(level) % 2:
-            level.append(None)
-        level = [_join(level[i], level[i + 1], pair) for i in range(0, len(level), 2)]
-    root = level[0] if level else None
-    return _close(root, pair) if root else 0
-
-
-@dataclass(frozen=True)
-class _Node:
-    """A subtree: a node ``child`` below a run of ``length`` single-child levels whose bits are ``path``."""
-
-    child: int
-    path: int
-    length: int
-
-
-def _join(left: _Node | None, right: _Node | None, pair: PairHash) -> _Node | None:
-    if left and right:
-        return _Node(pair(_close(left, pair), _close(right, pair)), 0, 0)
-    if left:
-        return _Node(left.child, left.path, left.length + 1)
-    if right:
-        return _Node(right.child, right.path | 1 << right.length, right.length + 1)
-    return None
-
-
-def _close(node: _Node, pair: PairHash) -> int:
-    if node.length == 0:
-        return node.child
-    return (pair(node.child, node.path) + node.length) % P
 
 
 # ---- transactions -----------------------------------------------------------------------------------------------

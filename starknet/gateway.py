@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from starknet import classes, commitments
+from starknet import classes, commitments, felt
 from starknet.felt import FeltError, FieldMissing, HasElements, P, to_bytes32, to_wire
 from starknet.hashes import keccak
 from starknet.transactions import deployed_address
@@ -133,10 +133,10 @@ def fill_commitments(wire: WireBlock, version: str) -> WireBlock:
     rules = wire_rules(rules_for(version))
     header = pb.SignedBlockHeader()
     header.CopyFrom(wire.header)
-    hashes = [_int(pair.transaction.transaction_hash) for pair in wire.transactions]
     bodies = [pair.transaction for pair in wire.transactions]
     receipts = [pair.receipt for pair in wire.transactions]
     try:
+        hashes = [felt.value(body.transaction_hash) for body in bodies]
         transaction_root = commitments.transaction_commitment(rules, hashes, bodies)
         event_root = commitments.event_commitment(rules, wire.events)
         receipt_root = commitments.receipt_commitment(hashes, receipts)

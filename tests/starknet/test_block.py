@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 
 from node import networks
-from starknet import block, block_hash, gateway, hashes, signatures
+from starknet import block, block_hash, gateway, signatures
 from starknet.block import CheckedBlock, RuleBroken, check_block, check_header, unbound_fields
 from starknet.commitments import read_state_diff, state_diff_length
 from starknet.felt import P, to_wire, value
@@ -29,18 +28,6 @@ WHOLE = {  # recorded with state update and every class that they declare
     "sepolia-integration": [0, 9703, 35749, 64164, 1164618],
     "integration": [0, 1, 283364, 308462],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def remembered_hashes() -> Iterator[None]:
-    """The same block is hashed again and again here, with one change: each pair is hashed once."""
-    hades = hashes._hades()
-    permute = lru_cache(maxsize=500_000)(lambda state: hades(list(state)))
-    remembered = lru_cache(maxsize=500_000)(hashes._pedersen())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hashes, "_pedersen", lambda: remembered)
-        patch.setattr(hashes, "_hades", lambda: lambda state: permute(tuple(state)))
-        yield
 
 
 @dataclass

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starknet import commitments
-from starknet.commitments import StateDiffError, list_root
+from starknet.commitments import StateDiffError
 from starknet.felt import FeltError, FieldMissing, P, to_wire, value
-from starknet.hashes import PairHash, pedersen, poseidon
+from starknet.hashes import PairHash, list_root, pedersen, poseidon
 from starknet.versions import rules_for
 from starknet.wire import sync_pb2 as pb
 from tests.starknet import recorded

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starknet.commitments import list_root
 from starknet.felt import P
-from starknet.hashes import PairHash, pedersen, poseidon
+from starknet.hashes import PairHash, list_root, pedersen, poseidon
 from starknet.trie import (
     HEIGHT,
     ROOT,
