@@ -21,7 +21,7 @@ from starknet.transactions import (
     declared_class,
     deployed_address,
     get,
-    transaction_hash,
+    transaction_hashes,
     transaction_kind,
     transaction_tip,
 )
@@ -365,18 +365,19 @@ def _compare(block: _Block, rule: str, stated: int, found: int, component: str) 
 
 
 def _check_transaction_hashes(block: _Block) -> list[int]:
-    has_version = not block.rules.unversioned_transactions
-    hashes = []
     with _reading(TRANSACTIONS):
-        for index, pair in enumerate(block.pairs):
+        for pair in block.pairs:
             require(pair, "transaction", "receipt")
-            stated = get(pair.transaction, "transaction_hash")
-            found = transaction_hash(pair.transaction, block.network, has_version=has_version)
-            if stated != found:
-                detail = f"number {index}: {found:#x}, not {stated:#x}"
-                raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
-            hashes.append(found)
-    return hashes
+        stated = [get(transaction, "transaction_hash") for transaction in block.transactions]
+        has_version = not block.rules.unversioned_transactions
+        found = transaction_hashes(block.transactions, block.network, has_version=has_version)
+    if found != stated:
+        index = next(
+            i for i, pair in enumerate(zip(found, stated, strict=True)) if len({*pair}) > 1
+        )
+        detail = f"number {index}: {found[index]:#x}, not {stated[index]:#x}"
+        raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
+    return found
 
 
 def _check_receipt_types(block: _Block) -> None:
@@ -418,10 +419,7 @@ def _check_transaction_root(block: _Block, hashes: Sequence[int]) -> None:
 def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
     stated = value(block.header.receipts)
     with _reading(TRANSACTIONS):
-        leaves = [
-            commitments.receipt_leaf(transaction, receipt)
-            for transaction, receipt in zip(hashes, block.receipts, strict=True)
-        ]
+        leaves = commitments.receipt_leaves(hashes, block.receipts)
         root = list_root(leaves, poseidon)
         if root != stated and block.rules.data_gas_repair and _repaired(block, hashes, leaves):
             return

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from starknet.felt import P, to_bytes32
+from starknet.felt import HASH_BYTES, P, to_bytes32
 from starknet.hashes import PairHash
 
 HEIGHT = 251  # of the tries of contracts, classes and storage
-HASH_BYTES = 32
 UNKNOWN = -1  # hash of a root that no node above states
 
 
