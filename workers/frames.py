@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from broker.codec import Body
-
 from starknet.wire.delimited import MalformedBody, spans
 from starknet.wire.parse import MalformedMessage, Parsed, parse
 from workers.component import Component

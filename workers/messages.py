@@ -11,7 +11,6 @@ replaces the one it repairs. ``peer`` is a PeerID in base58, or ``gateway``.
 from dataclasses import dataclass
 
 from broker.codec import Body
-
 from workers.component import Component
 
 GATEWAY = "gateway"

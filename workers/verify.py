@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from broker.codec import Body
 from starknet.block import RuleBroken, check_block
-
 from starknet.felt import to_bytes32
 from starknet.wire.parse import Parsed
 from starknet.wire.sync_pb2 import (

@@ -8,7 +8,6 @@ is this block only ``commit`` can know, so such a class may come and need not.
 from collections.abc import Iterator
 
 from broker.codec import Body
-
 from starknet.wire.sync_pb2 import ClassesResponse
 from workers.component import Component
 from workers.errors import PeerFault

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from broker.codec import Body
 from starknet.block import CheckedHeader, RuleBroken, check_header
-
 from starknet.felt import to_bytes32
 from starknet.wire.sync_pb2 import BlockHeadersResponse
 from workers.component import Component
