@@ -42,7 +42,9 @@ def measure(db_path: Path, size: int, draw: random.Random) -> float:
     rocks = open_for_writing(db_path, "BENCH")
     keys = sorted(draw.randrange(KEY_MAX) for _ in range(size))
     number = 0
-    for first in range(0, size, LOADED_AT_ONCE):  # neighbours together: each node is written about once
+    for first in range(
+        0, size, LOADED_AT_ONCE
+    ):  # neighbours together: each node is written about once
         apply(rocks, number, {key: key | 1 for key in keys[first : first + LOADED_AT_ONCE]})
         number += 1
     seconds = []

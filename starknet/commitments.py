@@ -6,6 +6,7 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starknet.felt import (
     FieldMissing,
@@ -108,25 +109,51 @@ TRANSACTION_LEAVES: dict[TransactionLeaf, Callable[[bytes, bool, list[bytes]], R
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
+class EventFelts(NamedTuple):
+    """An event as hashes take it; who hashes it checks that these are felts."""
+
+    sender: bytes
+    transaction: bytes
+    keys: list[bytes]
+    data: list[bytes]
+
+
+def read_events(events: Iterable[Event]) -> list[EventFelts]:
+    """The felts of events; raises FieldMissing."""
+    return [
+        EventFelts(
+            get_felt(event, "from_address"),
+            get_felt(event, "transaction_hash"),
+            felts(event.keys),
+            felts(event.data),
+        )
+        for event in events
+    ]
+
+
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     """The root over all events of a block, in the order of their transactions and then of emission."""
+    return event_root(rules, read_events(events))
+
+
+def event_root(rules: Rules, events: Sequence[EventFelts]) -> int:
+    """As ``event_commitment``, of events that are read already."""
     return list_root_of_bytes(in_step(map(EVENT_LEAVES[rules.event_leaf], events)), rules.pair)
 
 
-def _pedersen_event(event: Event) -> Recipe[bytes]:
-    keys = yield Over.PEDERSEN, felts(event.keys)
-    data = yield Over.PEDERSEN, felts(event.data)
-    return (yield Over.PEDERSEN, (get_felt(event, "from_address"), keys, data))
+def _pedersen_event(event: EventFelts) -> Recipe[bytes]:
+    keys = yield Over.PEDERSEN, event.keys
+    data = yield Over.PEDERSEN, event.data
+    return (yield Over.PEDERSEN, (event.sender, keys, data))
 
 
-def _poseidon_event(event: Event) -> Recipe[bytes]:
-    keys, data = felts(event.keys), felts(event.data)
-    head = (get_felt(event, "from_address"), get_felt(event, "transaction_hash"))
+def _poseidon_event(event: EventFelts) -> Recipe[bytes]:
+    sender, transaction, keys, data = event
     sizes = to_bytes32(len(keys)), to_bytes32(len(data))
-    return (yield Over.POSEIDON, [*head, sizes[0], *keys, sizes[1], *data])
+    return (yield Over.POSEIDON, [sender, transaction, sizes[0], *keys, sizes[1], *data])
 
 
-EVENT_LEAVES: dict[EventLeaf, Callable[[Event], Recipe[bytes]]] = {
+EVENT_LEAVES: dict[EventLeaf, Callable[[EventFelts], Recipe[bytes]]] = {
     EventLeaf.PEDERSEN: _pedersen_event,
     EventLeaf.POSEIDON: _poseidon_event,
 }

@@ -62,23 +62,24 @@ def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
 
     Raises what a recipe raises, and FeltError for a felt that is none.
     """
-    results: dict[int, Result] = {}
     waiting = list(enumerate(recipes))
+    results: dict[int, Result] = {}
     answers: list[bytes | None] = [None] * len(waiting)
     while waiting:
         asking: tuple[list[tuple[int, Recipe[Result]]], ...] = tuple([] for _ in Over)
         lists: tuple[list[Felts], ...] = tuple([] for _ in Over)
         for entry, answer in zip(waiting, answers, strict=True):
+            place, recipe = entry
             try:
-                over, felts = entry[1].send(answer)  # type: ignore[arg-type]  # None starts it
+                over, felts = recipe.send(answer)  # type: ignore[arg-type]  # None starts it
             except StopIteration as end:
-                results[entry[0]] = end.value
-                continue
-            asking[over].append(entry)
-            lists[over].append(felts)
+                results[place] = end.value
+            else:
+                asking[over].append(entry)
+                lists[over].append(felts)
         waiting = list(chain.from_iterable(asking))
         answers = [hash for over in Over for hash in hash_lists(over, lists[over])]
-    return [results[place] for place in sorted(results)]
+    return [results[place] for place in range(len(results))]
 
 
 def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
