@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from workers.gateway.source import ChainSource, GatewayError
+from workers.listening import CannotListen, bind
 from workers.log import fields, log
 
 CONNECTIONS_MAX = 128
@@ -202,23 +203,12 @@ def _json(body: bytes) -> Response:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take the address now, so that a busy port is one line and not a traceback from the server."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # asyncio sends small answers without delay only on sockets whose protocol is named
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    except OSError as bad:
-        raise GatewayError(f"{host} is no address of this machine: {bad.strerror}") from bad
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-        bound.listen()
-    except OSError as bad:
-        bound.close()
+        return bind(host, port)
+    except CannotListen as error:
         raise GatewayError(
-            f"the gateway cannot listen on {host} port {port} ({bad.strerror}): choose another port"
-        ) from bad
-    return bound
+            f"the gateway cannot listen on {error}: choose another port or host"
+        ) from error
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,6 @@ Everything runs in one thread but the question to the broker, since a Reader bel
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 from collections import deque
@@ -22,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from broker.link import BrokerLost, Link
+from workers.listening import CannotListen, bind
 from workers.log import fields, log
 from workers.rpc import methods
 from workers.settings import Settings
@@ -228,24 +228,11 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take the address now, so that a busy port is one line."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind(address)
-            bound.listen()
-        except OSError:
-            bound.close()
-            raise
-    except OSError as error:
-        why = error.strerror or os.strerror(error.errno or 0)
-        log.error(
-            f"Cannot serve HTTP on {host} port {port} ({why}): choose another --http-port or --http-host"
-        )
+        return bind(host, port)
+    except CannotListen as error:
+        log.error(f"Cannot serve HTTP on {error}: choose another --http-port or --http-host")
         raise SystemExit(EX_CONFIG) from None
-    return bound
 
 
 def _role(settings: Settings) -> str:

@@ -26,6 +26,8 @@ from workers.store.schema import (
     unpack_location,
 )
 
+TORN_TRIES_MAX = 20
+
 
 class Reader:
     """A view of the store in ``db_path``; empty until a writer has created it there."""
@@ -36,11 +38,31 @@ class Reader:
         self.refresh()
 
     def refresh(self) -> None:
-        """See what was committed until now. A view that cannot follow (writer restarted) is opened anew."""
-        if (self._view is None or not self._view.follow()) and exists(self._db_path):
+        """See what was committed until now. A view that cannot follow (writer restarted) is opened anew.
+
+        RocksDB follows one family after the other. Where a killed writer's successor has just rewritten some of
+        them, the head may be there before its block is: such a view is never shown, it catches up once more.
+        """
+        for _ in range(TORN_TRIES_MAX):
+            if self._view is None or not self._view.follow():
+                self._open_anew()
+            if self._is_whole():
+                return
+        self._open_anew()
+
+    def _open_anew(self) -> None:
+        if exists(self._db_path):
             fresh = open_view(self._db_path)
             self._close_view()
             self._view = fresh
+
+    def _is_whole(self) -> bool:
+        head = self.head()
+        if head is None:
+            return True
+        if self.block_hash(head.number) != head.block_hash:
+            return False
+        return all(self.part(component, head.number) is not None for component in Component)
 
     def close(self) -> None:
         """Release the view and remove its private folder."""

@@ -145,6 +145,9 @@ def open_primary(path: Path) -> Rocks:
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_max_open_files(WRITER_FILES_MAX)
+    options.set_atomic_flush(
+        True
+    )  # all families at once, or a reader could see one ahead of the others
     return _open(path, options, tuple(Family), rocksdict.AccessType.read_write())
 
 

@@ -1,0 +1,27 @@
+"""Takes a TCP address before a server starts, so that a busy port is one line and not a traceback from the server."""
+
+import os
+import socket
+
+
+class CannotListen(Exception):
+    """The address cannot be had; the text says why."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket on ``host`` and ``port`` (0: any); raises ``CannotListen``."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio sends small answers without delay only on sockets whose protocol is named
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen()
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        why = error.strerror or os.strerror(error.errno or 0)
+        raise CannotListen(f"{host} port {port} ({why})") from error
+    return bound
