@@ -6,22 +6,26 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured ratio and what it has to reach; ``note`` holds the numbers behind it."""
+    """A measured ratio and what it has to reach (None: nothing); ``note`` holds the numbers behind it."""
 
     label: str
     ratio: float
-    reach: float
+    reach: float | None
     sense: Literal["at least", "at most"]
     note: str
 
     @property
     def reached(self) -> bool:
-        """Whether the ratio is on the right side of its target."""
+        """Whether the ratio is on the right side of its target, if there is one."""
+        if self.reach is None:
+            return True
         return self.ratio >= self.reach if self.sense == "at least" else self.ratio <= self.reach
 
     def __str__(self) -> str:
         """One row of the table."""
-        return (
-            f"{self.label:46} {self.ratio:7.2f}  {self.sense} {self.reach:5.2f}"
-            f"  {'yes' if self.reached else 'NO ':3}  {self.note}"
-        )
+        goal = "-" if self.reach is None else f"{self.sense} {self.reach:.2f}"
+        verdict = "-" if self.reach is None else "yes" if self.reached else "NO"
+        return f"{self.label:42} {self.ratio:7.2f}  {goal:14} {verdict:4} {self.note}"
+
+
+HEADER = f"{'figure':42} {'ratio':>7}  {'target':14} {'met':4} measured"

@@ -46,8 +46,15 @@ class Case:
     def check(self) -> None:
         """Check the whole block; raises RuleBroken."""
         wire = self.wire
-        parts = (wire.header, wire.state_diff, [], wire.transactions, wire.events)
-        check_block(self.network, self.key, *parts)
+        check_block(
+            self.network,
+            self.key,
+            wire.header,
+            wire.state_diff,
+            [],
+            wire.transactions,
+            wire.events,
+        )
 
 
 def fixtures() -> Path:
