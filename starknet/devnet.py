@@ -414,8 +414,9 @@ def _first_class(world: _World, draft: _Draft, nonce: int) -> None:
         tx.declare_v3.common.signature.SetInParent()
         tx.declare_v3.common.nonce.elements = to_wire(nonce)
     else:
-        world.first_classes.append(_new_cairo0(world, draft))
-        del draft.declared[world.first_classes[-1]]
+        class_hash = _new_cairo0(world, draft)
+        del draft.declared[class_hash]  # nobody declares it: the first contract brings it
+        world.first_classes.append(class_hash)
         return
     world.first_classes.append(class_hash)
     _include(world, draft, tx, None)

@@ -71,7 +71,7 @@ def test_another_library_accepts_our_signatures() -> None:
         r, s = signatures.sign(secret, message)
         key = signatures.public_key(secret)
         assert verify_block_signature(key, r, s, message)
-        assert cpp_verify(key, message, r, s)
+        assert cpp_verify(message, r, pow(s, -1, ORDER), key)
 
 
 def test_each_message_gets_a_nonce_of_its_own() -> None:
