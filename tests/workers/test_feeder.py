@@ -420,7 +420,7 @@ def test_the_wrong_block_is_one_line_and_not_handed_on(
 ) -> None:
     chain.swapped[2] = 5
     with bench(chain, tmp_path, devnet.network()) as behind:
-        until(lambda: chain.asked["block", 2] >= 2)
+        until(lambda: chain.asked["signature", 2] >= 2)
         chain.swapped.clear()
         behind.receive_all(range(LENGTH))
     assert complaints(told) == ["block 2: the gateway sent block 5; staying at block 1"]
