@@ -22,10 +22,9 @@ fix: $(READY)  ## format and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measurements, with their ratios
+bench: $(READY)  ## all figures in one table, and whether each is reached; minutes, run nothing beside it
 	$(BIN)/pip install -q -e '.[test,bench]'
-	$(BIN)/python -m benchmarks.broker
-	$(BIN)/python -m benchmarks.hashing
+	$(BIN)/python -m benchmarks
 
 process: $(READY)  ## only the tests that start whole nodes
 	$(BIN)/python -m pytest tests/process

@@ -14,6 +14,7 @@ from typing import Any
 
 import zmq
 
+from benchmarks import Figure
 from broker.codec import Body
 from broker.link import Link
 from broker.router import serve
@@ -126,23 +127,28 @@ def median(run: Callable[[], float]) -> float:
     return statistics.median(run() for _ in range(ROUNDS))
 
 
-def main() -> None:
-    """Print one line a measurement."""
+def run() -> list[Figure]:
+    """Messages a second through the broker, beside the bare pair."""
+    figures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for label, count, size, credit in (
-            ("1 KiB, credit 1", 20_000, 1 << 10, 1),
+            ("1 KiB, credit 1", 10_000, 1 << 10, 1),
             ("1 KiB, credit 64", 20_000, 1 << 10, 64),
             ("1 MiB, credit 1", 1_000, 1 << 20, 1),
             ("1 MiB, credit 8", 1_000, 1 << 20, 8),
         ):
             ours = median(lambda: through_broker(folder, count, size, credit))  # noqa: B023 (called at once)
             pair = median(lambda: bare(folder, count, size))  # noqa: B023
-            megabytes = ours * size / 1e6
-            print(
-                f"{label:18} {ours:9,.0f} messages/s {megabytes:8,.0f} MB/s"
-                f"   bare pair {pair:9,.0f} messages/s   ratio {ours / pair:.2f}"
-            )
+            note = f"{ours:,.0f} messages/s, {ours * size / 1e6:,.0f} MB/s; bare pair {pair:,.0f} messages/s"
+            figures.append(Figure(f"broker, {label}", ours / pair, None, "at least", note))
+    return figures
+
+
+def main() -> None:
+    """Print one line a measurement."""
+    for figure in run():
+        print(figure)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from node.banner import VERSION
 from node.config import EX_CONFIG, KEYS, Config, ConfigError, load, port
 
 OptionAdder = Callable[[Callable[..., Any]], Callable[..., Any]]
+_DEVNET_VERSION = "0.13.4"
 _BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
 
 
@@ -50,6 +51,17 @@ def _node_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--config", metavar="FILE", help="TOML file with these options as keys.")(
         function
     )
+
+
+def _protocol_version(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option of a generated chain's protocol version; ``starknet.ages`` judges it."""
+    return click.option(
+        "--protocol-version",
+        default=_DEVNET_VERSION,
+        show_default=True,
+        metavar="VERSION",
+        help="Starknet version of the generated chain's blocks, such as 0.12.3; none for the first ones.",
+    )(function)
 
 
 @click.group(cls=_Group, invoke_without_command=True, context_settings={"max_content_width": 110})
@@ -140,8 +152,15 @@ def gateway() -> None:
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the devnet."
 )
+@_protocol_version
 def serve(
-    folder: Path | None, devnet: bool, host: str, port_text: str, blocks: int, seed: int
+    folder: Path | None,
+    devnet: bool,
+    host: str,
+    port_text: str,
+    blocks: int,
+    seed: int,
+    protocol_version: str,
 ) -> None:
     """Serve the recorded network in FOLDER, or a generated one with --devnet."""
     if devnet == (folder is not None):
@@ -150,7 +169,11 @@ def serve(
 
     number = _checked("--port", port, port_text)
     sys.exit(
-        _one_line(lambda: processes.run_gateway(folder, host, number, blocks=blocks, seed=seed))
+        _one_line(
+            lambda: processes.run_gateway(
+                folder, host, number, blocks=blocks, seed=seed, version=protocol_version
+            )
+        )
     )
 
 
@@ -167,11 +190,22 @@ def serve(
 @click.option(
     "--timeout", default=600, show_default=True, type=click.IntRange(1), help="Seconds at most."
 )
-def demo(blocks: int, seed: int, keep: Path | None, timeout: int) -> None:
+@_protocol_version
+def demo(blocks: int, seed: int, keep: Path | None, timeout: int, protocol_version: str) -> None:
     """Sync three nodes from a generated chain, the last one only from the second; compare what they hold."""
     from node import demo as shown
 
-    sys.exit(_one_line(lambda: shown.run(blocks=blocks, seed=seed, keep=keep, seconds_max=timeout)))
+    sys.exit(
+        _one_line(
+            lambda: shown.run(
+                blocks=blocks,
+                seed=seed,
+                version=protocol_version,
+                keep=keep,
+                seconds_max=timeout,
+            )
+        )
+    )
 
 
 def _run(ctx: click.Context) -> NoReturn:

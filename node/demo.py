@@ -28,6 +28,8 @@ from rich.table import Table
 
 from node import status
 from node.config import ConfigError
+from starknet.ages import version_named
+from starknet.versions import UnknownVersion
 from workers.p2p import keys
 
 CHAIN_ID = "SN_HERA_DEVNET"
@@ -111,14 +113,18 @@ class _Usage:
             self.cpu[(*key, process.pid)] = times.user + times.system
 
 
-def run(*, blocks: int, seed: int, keep: Path | None, seconds_max: float) -> int:
+def run(*, blocks: int, seed: int, version: str, keep: Path | None, seconds_max: float) -> int:
     """Run the demo; return 0 only if all three nodes hold the last block with one hash and one state root."""
+    try:
+        version_named(version)
+    except UnknownVersion as error:
+        raise ConfigError(f"--protocol-version: {error}") from None
     console = Console(highlight=False)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         with ExitStack() as stack:
             folder = _folder(keep, stack)
-            members = _start(folder, blocks, seed, console, stack)
+            members = _start(folder, blocks, seed, version, console, stack)
             for member in members:
                 stack.callback(member.ask_to_stop)  # all at once, before each is waited for
             return _follow_to_end(members, _Usage(), blocks, seconds_max, console)
@@ -142,14 +148,17 @@ def _folder(keep: Path | None, stack: ExitStack) -> Path:
 
 
 def _start(
-    folder: Path, blocks: int, seed: int, console: Console, stack: ExitStack
+    folder: Path, blocks: int, seed: int, version: str, console: Console, stack: ExitStack
 ) -> list[_Member]:
     """Start the gateway, wait until it answers, then start the three nodes."""
     ports = _free_ports(7)
     gateway_url = f"http://127.0.0.1:{ports[0]}"
     serve = ("gateway", "serve", "--devnet", "--port", str(ports[0]))
-    gateway = _Plan("gateway", (*serve, "--blocks", str(blocks), "--seed", str(seed)), gateway_url)
-    console.print(f"Devnet of {blocks} blocks, seed {seed}, at {gateway_url}")
+    chain = ("--blocks", str(blocks), "--seed", str(seed), "--protocol-version", version)
+    gateway = _Plan("gateway", (*serve, *chain), gateway_url)
+    console.print(
+        f"Devnet of {blocks} blocks, protocol version {version}, seed {seed}, at {gateway_url}"
+    )
     started = stack.enter_context(_running(gateway, folder))
     _wait_for_port(started, ports[0])
     members = []

@@ -116,8 +116,11 @@ def run_broker(config: Config) -> int:
     return 0
 
 
-def run_gateway(folder: Path | None, host: str, port: int, *, blocks: int, seed: int) -> int:
-    """Serve the recorded folder, or a generated chain if there is none, until SIGTERM."""
+def run_gateway(
+    folder: Path | None, host: str, port: int, *, blocks: int, seed: int, version: str
+) -> int:
+    """Serve the recorded folder, or a generated chain of ``version`` if there is none, until SIGTERM."""
+    from starknet.versions import UnknownVersion
     from workers.gateway import gateway  # here: only this verb has a use for them
     from workers.gateway.source import ChainSource, GatewayError
 
@@ -130,13 +133,17 @@ def run_gateway(folder: Path | None, host: str, port: int, *, blocks: int, seed:
 
             source = Recorded(folder)
         else:
+            from starknet.ages import version_named
             from starknet.devnet import Devnet
             from workers.gateway.generated import Generated
 
-            source = Generated(Devnet(seed=seed, length=blocks))
+            named = version_named(version)
+            source = Generated(Devnet(seed=seed, length=blocks, version=named))
         gateway.serve(source, host, port)
     except GatewayError as error:
         raise ConfigError(str(error)) from None
+    except UnknownVersion as error:
+        raise ConfigError(f"--protocol-version: {error}") from None
     return 0
 
 

@@ -7,13 +7,14 @@ peer sends, nothing but RuleBroken is raised. What an era's hash and signature l
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from starknet import block_hash as hashing
 from starknet import commitments
 from starknet.classes import class_hash as compute_class_hash
-from starknet.commitments import StateDiff, StateDiffError
-from starknet.felt import FeltError, FieldMissing, key_value, require, value
+from starknet.commitments import EventFelts, StateDiff, StateDiffError
+from starknet.felt import FeltError, FieldMissing, key_value, require, to_bytes32, value
 from starknet.hashes import list_root, poseidon, poseidon_many
 from starknet.network import Network
 from starknet.signatures import verify_block_signature
@@ -21,7 +22,7 @@ from starknet.transactions import (
     declared_class,
     deployed_address,
     get,
-    transaction_hash,
+    transaction_hashes,
     transaction_kind,
     transaction_tip,
 )
@@ -229,11 +230,15 @@ class _Block:
     pairs: Sequence[TransactionWithReceipt]
     events: Sequence[Event]
 
-    @property
+    @cached_property
+    def event_felts(self) -> list[EventFelts]:
+        return commitments.read_events(self.events)
+
+    @cached_property
     def transactions(self) -> list[TransactionInBlock]:
         return [pair.transaction for pair in self.pairs]
 
-    @property
+    @cached_property
     def receipts(self) -> list[Receipt]:
         return [pair.receipt for pair in self.pairs]
 
@@ -313,7 +318,7 @@ def _check_classic_hash(block: _Block, hashes: Sequence[int]) -> None:
     with _reading(TRANSACTIONS):
         transactions_root = commitments.transaction_commitment(rules, hashes, block.transactions)
     with _reading(EVENTS):
-        events_root = commitments.event_commitment(rules, block.events)
+        events_root = commitments.event_root(rules, block.event_felts)
     found = hashing.ClassicCommitments(
         transactions=len(block.pairs),
         transactions_root=transactions_root,
@@ -365,18 +370,19 @@ def _compare(block: _Block, rule: str, stated: int, found: int, component: str) 
 
 
 def _check_transaction_hashes(block: _Block) -> list[int]:
-    has_version = not block.rules.unversioned_transactions
-    hashes = []
     with _reading(TRANSACTIONS):
-        for index, pair in enumerate(block.pairs):
+        for pair in block.pairs:
             require(pair, "transaction", "receipt")
-            stated = get(pair.transaction, "transaction_hash")
-            found = transaction_hash(pair.transaction, block.network, has_version=has_version)
-            if stated != found:
-                detail = f"number {index}: {found:#x}, not {stated:#x}"
-                raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
-            hashes.append(found)
-    return hashes
+        stated = [get(transaction, "transaction_hash") for transaction in block.transactions]
+        has_version = not block.rules.unversioned_transactions
+        found = transaction_hashes(block.transactions, block.network, has_version=has_version)
+    if found != stated:
+        index = next(
+            i for i, pair in enumerate(zip(found, stated, strict=True)) if len({*pair}) > 1
+        )
+        detail = f"number {index}: {found[index]:#x}, not {stated[index]:#x}"
+        raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
+    return found
 
 
 def _check_receipt_types(block: _Block) -> None:
@@ -418,10 +424,7 @@ def _check_transaction_root(block: _Block, hashes: Sequence[int]) -> None:
 def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
     stated = value(block.header.receipts)
     with _reading(TRANSACTIONS):
-        leaves = [
-            commitments.receipt_leaf(transaction, receipt)
-            for transaction, receipt in zip(hashes, block.receipts, strict=True)
-        ]
+        leaves = commitments.receipt_leaves(hashes, block.receipts)
         root = list_root(leaves, poseidon)
         if root != stated and block.rules.data_gas_repair and _repaired(block, hashes, leaves):
             return
@@ -429,11 +432,11 @@ def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
 
 
 def _check_event_order(block: _Block, hashes: Sequence[int]) -> None:
-    position = {transaction: index for index, transaction in enumerate(hashes)}
+    position = {to_bytes32(transaction): index for index, transaction in enumerate(hashes)}
     last = 0
     with _reading(EVENTS):
-        for number, event in enumerate(block.events):
-            index = position.get(get(event, "transaction_hash"), -1)
+        for number, event in enumerate(block.event_felts):
+            index = position.get(event.transaction, -1)
             if index < last:
                 detail = f"number {number} is of no transaction here, or out of order"
                 raise RuleBroken("events.transaction", block.suspects(EVENTS), detail)
@@ -442,7 +445,7 @@ def _check_event_order(block: _Block, hashes: Sequence[int]) -> None:
 
 def _check_event_root(block: _Block) -> None:
     with _reading(EVENTS):
-        root = commitments.event_commitment(wire_rules(block.rules), block.events)
+        root = commitments.event_root(wire_rules(block.rules), block.event_felts)
     _compare(block, "header.events.root", value(block.header.events.root), root, EVENTS)
 
 

@@ -6,17 +6,29 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from starknet.felt import FieldMissing, key_value, require, short_string, value
+from starknet.felt import (
+    FieldMissing,
+    from_bytes,
+    key_value,
+    padded,
+    require,
+    short_string,
+    to_bytes32,
+    value,
+)
 from starknet.hashes import (
+    Over,
+    Recipe,
+    in_step,
     list_root,
-    pedersen,
-    pedersen_array,
+    list_root_of_bytes,
     poseidon,
     poseidon_many,
     sn_keccak,
 )
-from starknet.transactions import get, transaction_kind, transaction_signature, values
+from starknet.transactions import felts, get_felt, transaction_kind, transaction_signature
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
 from starknet.wire.sync_pb2 import (
     ContractDiff,
@@ -29,6 +41,8 @@ from starknet.wire.sync_pb2 import (
 )
 
 _STATE_DIFF = short_string("STARKNET_STATE_DIFF0")
+_ZERO = to_bytes32(0)
+_NO_MESSAGES = to_bytes32(poseidon_many([0]))  # most receipts have none
 
 
 # ---- transactions -----------------------------------------------------------------------------------------------
@@ -38,37 +52,53 @@ def transaction_commitment(
     rules: Rules, hashes: Sequence[int], transactions: Sequence[TransactionInBlock]
 ) -> int:
     """The root over all transactions of a block; ``hashes`` are theirs, in the same order."""
-    leaves = [
-        transaction_leaf(rules, transaction_hash, transaction)
+    leaves = in_step(
+        _transaction_leaf(rules, to_bytes32(transaction_hash), transaction)
         for transaction_hash, transaction in zip(hashes, transactions, strict=True)
-    ]
-    return list_root(leaves, rules.pair)
+    )
+    return list_root_of_bytes(leaves, rules.pair)
 
 
 def transaction_leaf(rules: Rules, transaction_hash: int, transaction: TransactionInBlock) -> int:
     """What one transaction adds to the transaction commitment."""
+    recipe = _transaction_leaf(rules, to_bytes32(transaction_hash), transaction)
+    return from_bytes(in_step([recipe])[0])
+
+
+def _transaction_leaf(
+    rules: Rules, transaction_hash: bytes, transaction: TransactionInBlock
+) -> Recipe[bytes]:
     leaf = TRANSACTION_LEAVES[rules.transaction_leaf]
     is_invoke = transaction_kind(transaction).startswith("invoke")
     return leaf(transaction_hash, is_invoke, transaction_signature(transaction))
 
 
-def _pedersen_invoke_leaf(transaction_hash: int, is_invoke: bool, signature: list[int]) -> int:
-    return pedersen(transaction_hash, pedersen_array(signature if is_invoke else []))
+def _pedersen_invoke_leaf(
+    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
+) -> Recipe[bytes]:
+    return _pedersen_leaf(transaction_hash, is_invoke, signature if is_invoke else [])
 
 
-def _pedersen_leaf(transaction_hash: int, is_invoke: bool, signature: list[int]) -> int:
-    return pedersen(transaction_hash, pedersen_array(signature))
+def _pedersen_leaf(
+    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
+) -> Recipe[bytes]:
+    signed = yield Over.PEDERSEN, signature
+    return (yield Over.PEDERSEN_PAIR, (transaction_hash, signed))
 
 
-def _poseidon_or_zero_leaf(transaction_hash: int, is_invoke: bool, signature: list[int]) -> int:
-    return poseidon_many([transaction_hash, *(signature or [0])])
+def _poseidon_or_zero_leaf(
+    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
+) -> Recipe[bytes]:
+    return (yield Over.POSEIDON, [transaction_hash, *(signature or [_ZERO])])
 
 
-def _poseidon_leaf(transaction_hash: int, is_invoke: bool, signature: list[int]) -> int:
-    return poseidon_many([transaction_hash, *signature])
+def _poseidon_leaf(
+    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
+) -> Recipe[bytes]:
+    return (yield Over.POSEIDON, [transaction_hash, *signature])
 
 
-TRANSACTION_LEAVES: dict[TransactionLeaf, Callable[[int, bool, list[int]], int]] = {
+TRANSACTION_LEAVES: dict[TransactionLeaf, Callable[[bytes, bool, list[bytes]], Recipe[bytes]]] = {
     TransactionLeaf.PEDERSEN_INVOKE: _pedersen_invoke_leaf,
     TransactionLeaf.PEDERSEN: _pedersen_leaf,
     TransactionLeaf.POSEIDON_OR_ZERO: _poseidon_or_zero_leaf,
@@ -79,24 +109,51 @@ TRANSACTION_LEAVES: dict[TransactionLeaf, Callable[[int, bool, list[int]], int]]
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
+class EventFelts(NamedTuple):
+    """An event as hashes take it; who hashes it checks that these are felts."""
+
+    sender: bytes
+    transaction: bytes
+    keys: list[bytes]
+    data: list[bytes]
+
+
+def read_events(events: Iterable[Event]) -> list[EventFelts]:
+    """The felts of events; raises FieldMissing."""
+    return [
+        EventFelts(
+            get_felt(event, "from_address"),
+            get_felt(event, "transaction_hash"),
+            felts(event.keys),
+            felts(event.data),
+        )
+        for event in events
+    ]
+
+
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     """The root over all events of a block, in the order of their transactions and then of emission."""
-    leaf = EVENT_LEAVES[rules.event_leaf]
-    return list_root([leaf(event) for event in events], rules.pair)
+    return event_root(rules, read_events(events))
 
 
-def _pedersen_event(event: Event) -> int:
-    keys, data = pedersen_array(values(event.keys)), pedersen_array(values(event.data))
-    return pedersen_array([get(event, "from_address"), keys, data])
+def event_root(rules: Rules, events: Sequence[EventFelts]) -> int:
+    """As ``event_commitment``, of events that are read already."""
+    return list_root_of_bytes(in_step(map(EVENT_LEAVES[rules.event_leaf], events)), rules.pair)
 
 
-def _poseidon_event(event: Event) -> int:
-    keys, data = values(event.keys), values(event.data)
-    head = [get(event, "from_address"), get(event, "transaction_hash")]
-    return poseidon_many([*head, len(keys), *keys, len(data), *data])
+def _pedersen_event(event: EventFelts) -> Recipe[bytes]:
+    keys = yield Over.PEDERSEN, event.keys
+    data = yield Over.PEDERSEN, event.data
+    return (yield Over.PEDERSEN, (event.sender, keys, data))
 
 
-EVENT_LEAVES: dict[EventLeaf, Callable[[Event], int]] = {
+def _poseidon_event(event: EventFelts) -> Recipe[bytes]:
+    sender, transaction, keys, data = event
+    sizes = to_bytes32(len(keys)), to_bytes32(len(data))
+    return (yield Over.POSEIDON, [sender, transaction, sizes[0], *keys, sizes[1], *data])
+
+
+EVENT_LEAVES: dict[EventLeaf, Callable[[EventFelts], Recipe[bytes]]] = {
     EventLeaf.PEDERSEN: _pedersen_event,
     EventLeaf.POSEIDON: _poseidon_event,
 }
@@ -107,11 +164,16 @@ EVENT_LEAVES: dict[EventLeaf, Callable[[Event], int]] = {
 
 def receipt_commitment(hashes: Sequence[int], receipts: Sequence[Receipt]) -> int:
     """The root over all receipts of a block; ``hashes`` are their transactions', in the same order."""
-    leaves = [
-        receipt_leaf(transaction_hash, receipt)
+    return list_root(receipt_leaves(hashes, receipts), poseidon)
+
+
+def receipt_leaves(hashes: Sequence[int], receipts: Sequence[Receipt]) -> list[int]:
+    """What each receipt adds to the receipt commitment; ``hashes`` are their transactions'."""
+    recipes = (
+        _receipt_leaf(to_bytes32(transaction_hash), receipt)
         for transaction_hash, receipt in zip(hashes, receipts, strict=True)
-    ]
-    return list_root(leaves, poseidon)
+    )
+    return list(map(from_bytes, in_step(recipes)))
 
 
 def receipt_leaf(transaction_hash: int, receipt: Receipt, data_gas: int | None = None) -> int:
@@ -120,19 +182,31 @@ def receipt_leaf(transaction_hash: int, receipt: Receipt, data_gas: int | None =
     ``data_gas`` is the total L1 data gas where it is known to differ from the receipt's ``l1_data_gas``.
     Gas felts that are absent (blocks of an age without them) count 0.
     """
+    recipe = _receipt_leaf(to_bytes32(transaction_hash), receipt, data_gas)
+    return from_bytes(in_step([recipe])[0])
+
+
+def _receipt_leaf(
+    transaction_hash: bytes, receipt: Receipt, data_gas: int | None = None
+) -> Recipe[bytes]:
     common = receipt_common(receipt)
     require(common, "execution_resources")
     resources = common.execution_resources
-    messages = poseidon_many([len(common.messages_sent), *_messages(common.messages_sent)])
-    revert = 0
+    sent = common.messages_sent
+    messages = _NO_MESSAGES
+    if sent:
+        messages = yield Over.POSEIDON, [to_bytes32(len(sent)), *_messages(sent)]
+    revert = _ZERO
     if common.HasField("revert_reason"):
-        revert = sn_keccak(common.revert_reason.encode("utf-8"))
-    gas = [
-        0,  # the place of L2 gas stays 0 even where L2 gas was used
-        value(resources.total_l1_gas),
-        value(resources.l1_data_gas) if data_gas is None else data_gas,
-    ]
-    return poseidon_many([transaction_hash, get(common, "actual_fee"), messages, revert, *gas])
+        revert = to_bytes32(sn_keccak(common.revert_reason.encode("utf-8")))
+    data = padded(resources.l1_data_gas) if data_gas is None else to_bytes32(data_gas)
+    gas = (
+        _ZERO,
+        padded(resources.total_l1_gas),
+        data,
+    )  # of L2 gas it is 0 even where some was used
+    fee = get_felt(common, "actual_fee")
+    return (yield Over.POSEIDON, (transaction_hash, fee, messages, revert, *gas))
 
 
 def receipt_common(receipt: Receipt) -> Receipt.Common:
@@ -146,16 +220,13 @@ def receipt_common(receipt: Receipt) -> Receipt.Common:
     return common
 
 
-def _messages(messages: Iterable[MessageToL1]) -> Iterator[int]:
+def _messages(messages: Iterable[MessageToL1]) -> Iterator[bytes]:
     for message in messages:
-        payload = values(message.payload)
+        payload = felts(message.payload)
         # a felt, not 20 bytes: contracts may send to an address that Ethereum does not have
-        yield from (
-            get(message, "from_address"),
-            get(message, "to_address"),
-            len(payload),
-            *payload,
-        )
+        yield from (get_felt(message, "from_address"), get_felt(message, "to_address"))
+        yield to_bytes32(len(payload))
+        yield from payload
 
 
 # ---- state diff -------------------------------------------------------------------------------------------------

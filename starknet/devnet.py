@@ -1,7 +1,8 @@
 """A generated chain: valid in every hash, commitment, state root and signature, the same for the same seed.
 
 Nothing is executed: receipts, events and state changes are made up; all that a block hash binds is bound. The
-last digit of a block's number says what it is about (``_SPECIALS``).
+last digit of a block's number says what it is about (``_SPECIALS``). What its blocks look like is up to the
+protocol version: ``starknet.ages``.
 """
 
 import json
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starknet import (
+    ages,
     block_hash,
     classes,
     commitments,
@@ -19,11 +21,11 @@ from starknet import (
     state,
     transactions,
 )
-from starknet.felt import P, to_bytes32, to_wire
-from starknet.hashes import sn_keccak
+from starknet.felt import P, from_bytes, to_wire
+from starknet.hashes import in_step, poseidon_many, sn_keccak
 from starknet.network import Network
 from starknet.trie import Node, NodePath
-from starknet.versions import rules_for
+from starknet.versions import CompiledHash, Rules, rules_for
 from starknet.wire import sync_pb2 as pb
 
 Json = dict[str, Any]
@@ -46,15 +48,19 @@ TRANSFER, DEPLOYED, UPGRADED, DECLARED, CALLED = (
 EXECUTE, DEPOSIT, VALIDATE = (
     sn_keccak(name) for name in (b"__execute__", b"deposit", b"__validate__")
 )
+OLD_PRICES = ("eth_l1_gas_price", "strk_l1_gas_price")  # of 0.13.0
 BOOTSTRAP = 1  # sender of the first declarations, before there is an account
 START_BALANCE = 10**24
-SIGN_TRIES_MAX = 8
+MIGRATING_BLOCK = 3  # gives a class that block 0 declared its new compiled hash
 SIERRA_PROGRAM_FELTS = 48
 BYTECODE_SEGMENTS = (16, 9, 7)
 
 
 class Devnet:
-    """One generated chain of ``length`` blocks, made in order and kept once a block is asked for."""
+    """One generated chain of ``length`` blocks, made in order and kept once a block is asked for.
+
+    Raises UnknownVersion. Blocks below ``first_07_block`` are of the form before Starknet 0.7; they have no version.
+    """
 
     def __init__(
         self,
@@ -62,10 +68,14 @@ class Devnet:
         length: int = 250,
         version: str = "0.13.4",
         chain_id: str = "SN_HERA_DEVNET",
+        first_07_block: int = 0,
     ) -> None:
         assert length >= 0
+        assert first_07_block == 0 or version == ""
         self.length = length
         self._version = version
+        self._age = ages.age_of(version)
+        self._rules = rules_for(version)
         self._chain_id = chain_id
         self._secret = random.Random(f"key {chain_id} {seed}").getrandbits(250) | 1
         self.public_key = signatures.public_key(self._secret)
@@ -77,6 +87,7 @@ class Devnet:
             l1_chain_id=0,
             core_contract="0x0",
             public_key=self.public_key,
+            first_07_block=first_07_block,
         )
         self._world = _World(random.Random(f"{chain_id} {version} {seed}"))
         self._state = _State()
@@ -112,8 +123,9 @@ class Devnet:
     def _extend(self) -> None:
         """Make the next block: contents, then what they commit to, then the signature over it all."""
         number = len(self._blocks)
-        draft = _Draft(number, self._network, _prices(number))
-        if number >= HASH_LAG:
+        prices = _prices(number, self._age.prices)
+        draft = _Draft(number, self._network, self._age, self._rules, prices)
+        if self._age.old_hashes and number >= HASH_LAG:
             draft.write(SYSTEM_CONTRACT, number - HASH_LAG, self._hashes[number - HASH_LAG])
         _fill(self._world, draft)
         wire = gateway.WireBlock(
@@ -128,31 +140,46 @@ class Devnet:
         root = self._state.advance(state.apply_state_diff(self._state, diff, self._version))
         wire.header.state_root.elements = to_wire(root)
         wire = gateway.fill_commitments(wire, self._version)
-        own_hash = block_hash.block_hash(wire.header, rules_for(self._version))
+        classic = None if self._rules.receipts_in_hash else _classic(self._rules, draft)
+        own_hash = self._block_hash(wire.header, classic)
         wire.header.block_hash.elements = to_wire(own_hash)
-        r, s = _sign(self._secret, own_hash)
+        signed = [own_hash]
+        if self._age.pair_signatures:
+            signed.append(commitments.old_state_diff_commitment(diff))
+        message = own_hash if len(signed) == 1 else poseidon_many(signed)
+        r, s = signatures.sign(self._secret, message)
         wire.header.signatures.append(pb.ConsensusSignature(r=_felt(r), s=_felt(s)))
         self._blocks.append(
             (
-                gateway.block_to_gateway(wire, draft.hashes),
-                gateway.state_update_to_gateway(wire, self._root, replaced=draft.replaced),
-                gateway.signature_to_gateway(wire),
+                _block_json(wire, draft, classic),
+                gateway.state_update_to_gateway(
+                    wire, self._root, replaced=draft.replaced, migrated=draft.migrated
+                ),
+                _signature_json(wire, signed),
             )
         )
         self._hashes.append(own_hash)
         self._numbers[own_hash] = number
         self._root = root
 
+    def _block_hash(
+        self, header: pb.SignedBlockHeader, classic: block_hash.ClassicCommitments | None
+    ) -> int:
+        if classic is None:
+            return block_hash.block_hash(header, self._rules)
+        return block_hash.classic_block_hashes(header, classic, self._network)[0]
+
     def _header(self, draft: "_Draft") -> pb.SignedBlockHeader:
         header = pb.SignedBlockHeader(
             parent_hash=_hash(self._hashes[-1] if self._hashes else 0),
             number=draft.number,
             time=GENESIS_TIME + BLOCK_SECONDS * draft.number,
-            sequencer_address=_address(SEQUENCER),
+            sequencer_address=_address(0 if draft.before_07 else SEQUENCER),
             protocol_version=self._version,
-            l1_data_availability_mode=pb.Blob,
+            l1_data_availability_mode=pb.Blob if self._age.blobs else pb.Calldata,
         )
-        for name, price in draft.prices.items():
+        for name in self._age.prices:
+            price = draft.prices[name]
             getattr(header, name).CopyFrom(pb.Uint128(low=price % 2**64, high=price >> 64))
         header.transactions.n_leaves = len(draft.transactions)
         header.events.n_leaves = len(draft.events)
@@ -160,30 +187,63 @@ class Devnet:
         return header
 
 
-def _sign(secret: int, message: int) -> tuple[int, int]:
-    """The same as ``signatures.sign`` up to the choice of nonce, and fifty times as fast.
-
-    The x of ``nonce * G`` is that of a public key, which the library computes quickly.
-    """
-    order = signatures.ORDER
-    for tried in range(SIGN_TRIES_MAX):
-        nonce = sn_keccak(b"".join(map(to_bytes32, (secret, message, tried)))) | 1
-        r = signatures.public_key(nonce)
-        s = pow(nonce, -1, order) * (message + r * secret) % order
-        if signatures.verify_block_signature(signatures.public_key(secret), r, s, message):
-            return r, s
-    raise AssertionError("one nonce in some billions is unusable, not all of them")
-
-
-def _prices(number: int) -> dict[str, int]:
-    """All six prices of a block, in wei and fri a unit of gas."""
-    return {
+def _prices(number: int, present: Sequence[str]) -> dict[str, int]:
+    """All six prices of a block, in wei and fri a unit of gas; 0 for those its age does not have."""
+    prices = {
         "l1_gas_price_wei": 10**9 + number,
         "l1_gas_price_fri": 25 * 10**12 + number,
         "l1_data_gas_price_wei": 10**4 + number,
         "l1_data_gas_price_fri": 10**8 + number,
         "l2_gas_price_wei": 10**5 + number,
         "l2_gas_price_fri": 10**9 + number,
+    }
+    return {name: price if name in present else 0 for name, price in prices.items()}
+
+
+def _classic(rules: Rules, draft: "_Draft") -> block_hash.ClassicCommitments:
+    """What a block before 0.13.2 has hashed in place of the wire's commitments."""
+    bodies = [pair.transaction for pair in draft.transactions]
+    return block_hash.ClassicCommitments(
+        transactions=len(bodies),
+        transactions_root=commitments.transaction_commitment(rules, draft.hashes, bodies),
+        events=len(draft.events),
+        events_root=commitments.event_commitment(rules, draft.events),
+    )
+
+
+# ---- JSON of its age ------------------------------------------------------------------------------
+
+
+def _block_json(
+    wire: gateway.WireBlock, draft: "_Draft", classic: block_hash.ClassicCommitments | None
+) -> Json:
+    """The answer of get_block as the gateway gives it for a block of this age."""
+    block = gateway.block_to_gateway(wire, draft.hashes)
+    if classic is not None:
+        for name in ("receipt_commitment", "state_diff_commitment", "state_diff_length"):
+            del block[name]
+        block["transaction_commitment"] = hex(classic.transactions_root)
+        block["event_commitment"] = hex(classic.events_root)
+    if not draft.age.price_objects:
+        block.pop("l1_gas_price", None)
+        names = ("gas_price",) if len(draft.age.prices) < 2 else OLD_PRICES
+        fields = draft.age.prices or ("l1_gas_price_wei",)
+        block |= {name: hex(draft.prices[key]) for name, key in zip(names, fields, strict=True)}
+    if not draft.age.blobs:
+        del block["l1_da_mode"]
+    return block
+
+
+def _signature_json(wire: gateway.WireBlock, signed: Sequence[int]) -> Json:
+    """The answer of get_signature; the form over two felts says which ones they are."""
+    answer = gateway.signature_to_gateway(wire)
+    if len(signed) == 1:
+        return answer
+    names = ("block_hash", "state_diff_commitment")
+    return {
+        "block_number": wire.header.number,
+        "signature": answer["signature"],
+        "signature_input": dict(zip(names, map(hex, signed), strict=True)),
     }
 
 
@@ -200,11 +260,12 @@ class _World:
     nonces: dict[int, int] = field(default_factory=dict)
     class_of: dict[int, int] = field(default_factory=dict)
     storage: dict[int, dict[int, int]] = field(default_factory=dict)
-    cairo0: list[int] = field(default_factory=list)  # class hashes, the account's first
+    first_classes: list[int] = field(default_factory=list)  # class hashes: of accounts, of apps
     sierra: list[int] = field(default_factory=list)
     definitions: dict[int, Json] = field(default_factory=dict)
     compiled: dict[int, Json] = field(default_factory=dict)
     messages: int = 0
+    unmigrated: dict[int, int] = field(default_factory=dict)  # class hash -> new compiled hash
     tokens: dict[pb.PriceUnit, int] = field(default_factory=dict)
 
     def felt(self) -> int:
@@ -226,15 +287,23 @@ class _Draft:
 
     number: int
     network: Network
+    age: ages.Age
+    rules: Rules
     prices: Mapping[str, int]
     transactions: list[pb.TransactionWithReceipt] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     events: list[pb.Event] = field(default_factory=list)
     classes: dict[int, int] = field(default_factory=dict)  # of contracts, deployed or replaced
     replaced: set[int] = field(default_factory=set)
+    migrated: set[int] = field(default_factory=set)  # class hashes, in ``declared`` too
     nonces: dict[int, int] = field(default_factory=dict)
     storage: dict[int, dict[int, int]] = field(default_factory=dict)
     declared: dict[int, int | None] = field(default_factory=dict)
+
+    @property
+    def before_07(self) -> bool:
+        """Whether the block is of the form before Starknet 0.7."""
+        return self.number < self.network.first_07_block
 
     def write(self, address: int, key: int, value: int) -> None:
         """Set one stored value; 0 deletes it."""
@@ -278,6 +347,8 @@ class _Draft:
 
 def _fill(world: _World, draft: _Draft) -> None:
     """Put transactions into the block and their effects into the world."""
+    if draft.number == MIGRATING_BLOCK:
+        _migrate(world, draft)
     if draft.number == 0:
         _genesis(world, draft)
     elif draft.number % EMPTY_EVERY == EMPTY_EVERY - 1:
@@ -304,81 +375,169 @@ def _settle(world: _World, draft: _Draft) -> None:
 
 
 def _genesis(world: _World, draft: _Draft) -> None:
-    """Declare the first Cairo 0 classes from nowhere, deploy an account, the two fee tokens and an app."""
-    for _ in range(2):
-        class_hash = _new_cairo0(world, draft)
-        tx = pb.TransactionInBlock()
-        tx.declare_v0.sender.elements = to_wire(BOOTSTRAP)
-        tx.declare_v0.max_fee.elements = b""
-        tx.declare_v0.signature.SetInParent()
-        tx.declare_v0.class_hash.elements = to_wire(class_hash)
-        _include(world, draft, tx, None)
-    app_class = world.cairo0[1]
-    for unit in (pb.Wei, pb.Fri):
-        world.tokens[unit] = world.felt()
-        draft.classes[world.tokens[unit]] = app_class
-    _deploy_account_v1(world, draft)
+    """Declare the first classes from nowhere, deploy an account, the two fee tokens and an app."""
+    for nonce in range(2):
+        _first_class(world, draft, nonce)
+    app_class = world.first_classes[1]
+    if draft.age.fees:
+        for unit in (pb.Wei, pb.Fri):
+            world.tokens[unit] = world.felt()
+            draft.classes[world.tokens[unit]] = app_class
+    _open_account_older(world, draft)
     app = world.felt()
     draft.classes[app] = app_class
     world.apps.append(app)
     _call(world, draft)
 
 
+def _first_class(world: _World, draft: _Draft, nonce: int) -> None:
+    """A class for accounts and apps: of Cairo 0 as long as there were such declarations.
+
+    In the first months there were none at all, the class came with the contract. From 0.14.0 on it is a Sierra
+    class; where a later block migrates classes it is declared with the compiled hash of before.
+    """
+    tx = pb.TransactionInBlock()
+    if "declare_v0" in draft.age.kinds:
+        class_hash = _new_cairo0(world, draft)
+        tx.declare_v0.sender.elements = to_wire(BOOTSTRAP)
+        tx.declare_v0.max_fee.elements = b""
+        tx.declare_v0.signature.SetInParent()
+        tx.declare_v0.class_hash.elements = to_wire(class_hash)
+    elif "declare_v3" in draft.age.kinds:
+        class_hash, compiled = _new_sierra(world, draft)
+        if draft.rules.migrates_classes:
+            world.unmigrated[class_hash] = compiled
+            compiled = classes.compiled_class_hash(world.compiled[class_hash])
+            draft.declared[class_hash] = compiled
+        _declaration(tx.declare_v3, "declare_v3", draft, class_hash, compiled)
+        tx.declare_v3.common.sender.elements = to_wire(BOOTSTRAP)
+        tx.declare_v3.common.signature.SetInParent()
+        tx.declare_v3.common.nonce.elements = to_wire(nonce)
+    else:
+        class_hash = _new_cairo0(world, draft)
+        del draft.declared[class_hash]  # nobody declares it: the first contract brings it
+        world.first_classes.append(class_hash)
+        return
+    world.first_classes.append(class_hash)
+    _include(world, draft, tx, None)
+
+
+def _migrate(world: _World, draft: _Draft) -> None:
+    """Give one class, declared with the compiled hash of before, its new one."""
+    for class_hash, compiled in list(world.unmigrated.items())[:1]:
+        del world.unmigrated[class_hash]
+        draft.declared[class_hash] = compiled
+        draft.migrated.add(class_hash)
+
+
 # ---- what a block is about, by the last digit of its number ----------------------------------------
 
 
 def _deploy_app(world: _World, draft: _Draft) -> None:
-    """An account has a contract deployed; its address is fixed by class and salt."""
-    class_hash, salt = world.random.choice(world.sierra or world.cairo0), world.felt()
-    sender = world.account()
-    app = transactions.contract_address(class_hash, salt, [], sender)
-    draft.classes[app] = class_hash
+    """A contract is deployed, its address fixed by class and salt: by an account, or by its own transaction once."""
+    class_hash, salt = world.random.choice(world.sierra or world.first_classes), world.felt()
+    if "deploy" in draft.age.kinds:
+        app = _deploy(world, draft, class_hash, salt, [world.felt()])
+    else:
+        sender = world.account()
+        app = transactions.contract_address(class_hash, salt, [], sender)
+        draft.classes[app] = class_hash
+        deployed = _event(sender, [DEPLOYED], [app, sender, 0, class_hash, 0, salt])
+        _invoke(world, draft, sender, [deployed])
     draft.write(app, 1, world.felt())
     world.apps.append(app)
-    deployed = _event(sender, [DEPLOYED], [app, sender, 0, class_hash, 0, salt])
-    _invoke(world, draft, sender, [deployed])
 
 
-def _declare_v3(world: _World, draft: _Draft) -> None:
-    sender = world.account()
-    class_hash, compiled = _new_sierra(world, draft)
+def _deploy(
+    world: _World, draft: _Draft, class_hash: int, salt: int, calldata: Sequence[int]
+) -> int:
+    """A transaction of the first year that deploys a contract, signed and paid by nobody."""
     tx = pb.TransactionInBlock()
-    tx.declare_v3.class_hash.elements = to_wire(class_hash)
-    common = tx.declare_v3.common
-    common.sender.elements = to_wire(sender)
-    common.signature.CopyFrom(_signature(world))
-    common.nonce.CopyFrom(_next_nonce(world, draft, sender))
-    common.compiled_class_hash.elements = to_wire(compiled)
-    common.resource_bounds.CopyFrom(_bounds(draft))
+    tx.deploy.class_hash.elements = to_wire(class_hash)
+    tx.deploy.address_salt.elements = to_wire(salt)
+    tx.deploy.calldata.extend(map(_felt, calldata))
+    address = transactions.contract_address(class_hash, salt, calldata)
+    draft.classes[address] = class_hash
+    _include(world, draft, tx, None)
+    return address
+
+
+def _declare_newest(world: _World, draft: _Draft) -> None:
+    """A declaration of the latest kind there is."""
+    kind = draft.age.newest("declare")
+    if kind is not None:
+        _declare(world, draft, kind)
+
+
+def _declare_older(world: _World, draft: _Draft) -> None:
+    """By turns a declaration of each earlier kind that accounts may send."""
+    kinds = [kind for kind in draft.age.named("declare")[:-1] if kind != "declare_v0"]
+    if kinds:
+        _declare(world, draft, kinds[-1 - draft.number // len(_SPECIALS) % len(kinds)])
+    else:
+        _declare_newest(world, draft)
+
+
+def _declare(world: _World, draft: _Draft, kind: str) -> None:
+    tx = pb.TransactionInBlock()
+    sender, compiled = world.account(), None
+    if kind in ("declare_v0", "declare_v1"):
+        class_hash = _new_cairo0(world, draft)
+    else:
+        class_hash, compiled = _new_sierra(world, draft)
+    holder: Any = getattr(tx, kind)
+    body = _declaration(holder, kind, draft, class_hash, compiled)
+    body.sender.elements = to_wire(sender)
+    body.signature.CopyFrom(_signature(world))
+    if kind != "declare_v0":
+        body.nonce.CopyFrom(_next_nonce(world, draft, sender))
     _include(world, draft, tx, sender, [_event(sender, [DECLARED], [class_hash])])
 
 
-def _deploy_account_v3(world: _World, draft: _Draft) -> None:
-    class_hash, salt, owner = world.random.choice(world.sierra), world.felt(), world.felt()
-    address = _open_account(world, draft, class_hash, salt, [owner])
+def _declaration(
+    holder: Any, kind: str, draft: _Draft, class_hash: int, compiled: int | None
+) -> Any:
+    """Set class and fee of a declaration; returns the part that has the other fields."""
+    holder.class_hash.elements = to_wire(class_hash)
+    body = holder.common if kind == "declare_v3" else holder
+    if compiled is not None:
+        body.compiled_class_hash.elements = to_wire(compiled)
+    _set_fee(body, kind, draft)
+    return body
+
+
+def _open_account(world: _World, draft: _Draft) -> None:
+    """An account is deployed by the latest kind of transaction."""
+    world.accounts.append(_deploy_account(world, draft, draft.age.newest("deploy_account")))
+
+
+def _open_account_older(world: _World, draft: _Draft) -> None:
+    """An account is deployed by the earliest kind of transaction."""
+    kinds = draft.age.named("deploy_account")
+    world.accounts.append(_deploy_account(world, draft, kinds[0] if kinds else None))
+
+
+def _deploy_account(world: _World, draft: _Draft, kind: str | None) -> int:
+    """Returns the address; accounts of the first year are contracts like any other."""
+    newest = kind == draft.age.newest("deploy_account")
+    choice = world.sierra if newest and world.sierra else world.first_classes[:1]
+    class_hash, salt, owner = world.random.choice(choice), world.felt(), world.felt()
+    if kind is None:
+        return _deploy(world, draft, class_hash, salt, [owner])
+    address = transactions.contract_address(class_hash, salt, [owner])
+    draft.classes[address] = class_hash
+    draft.nonces[address] = 1
+    draft.write(address, VALIDATE, owner)
     tx = pb.TransactionInBlock()
-    body = tx.deploy_account_v3
+    body: Any = getattr(tx, kind)
+    _set_fee(body, kind, draft)
     body.signature.CopyFrom(_signature(world))
     body.class_hash.elements = to_wire(class_hash)
     body.nonce.elements = b""
     body.address_salt.elements = to_wire(salt)
     body.calldata.append(_felt(owner))
-    body.resource_bounds.CopyFrom(_bounds(draft))
     _include(world, draft, tx, address)
-
-
-def _deploy_account_v1(world: _World, draft: _Draft) -> None:
-    class_hash, salt, owner = world.cairo0[0], world.felt(), world.felt()
-    address = _open_account(world, draft, class_hash, salt, [owner])
-    tx = pb.TransactionInBlock()
-    body = tx.deploy_account_v1
-    body.max_fee.CopyFrom(_felt(10**18))
-    body.signature.CopyFrom(_signature(world))
-    body.class_hash.elements = to_wire(class_hash)
-    body.nonce.elements = b""
-    body.address_salt.elements = to_wire(salt)
-    body.calldata.append(_felt(owner))
-    _include(world, draft, tx, address)
+    return address
 
 
 def _l1_handler(world: _World, draft: _Draft) -> None:
@@ -427,36 +586,17 @@ def _replaced_class(world: _World, draft: _Draft) -> None:
         _invoke(world, draft, world.account(), [_event(app, [UPGRADED], [draft.classes[app]])])
 
 
-def _declare_older(world: _World, draft: _Draft) -> None:
-    """By turns a Sierra class in a version 2 and a Cairo 0 class in a version 1 declaration."""
-    sender = world.account()
-    tx = pb.TransactionInBlock()
-    if draft.number // len(_SPECIALS) % 2:
-        class_hash = _new_cairo0(world, draft)
-        body: Any = tx.declare_v1
-    else:
-        class_hash, compiled = _new_sierra(world, draft)
-        body = tx.declare_v2
-        body.compiled_class_hash.elements = to_wire(compiled)
-    body.sender.elements = to_wire(sender)
-    body.max_fee.CopyFrom(_felt(10**18))
-    body.signature.CopyFrom(_signature(world))
-    body.class_hash.elements = to_wire(class_hash)
-    body.nonce.CopyFrom(_next_nonce(world, draft, sender))
-    _include(world, draft, tx, sender)
-
-
 _SPECIALS: tuple[Callable[[_World, _Draft], None], ...] = (
     _deploy_app,
-    _declare_v3,
-    _deploy_account_v3,
+    _declare_newest,
+    _open_account,
     _l1_handler,
     _message_to_l1,
     _reverted,
     _deletion,
     _replaced_class,
     _declare_older,
-    _deploy_account_v1,
+    _open_account_older,
 )
 
 
@@ -478,22 +618,33 @@ def _invoke(
     messages: Sequence[pb.MessageToL1] = (),
     revert_reason: str | None = None,
 ) -> None:
-    """An invoke transaction, one in four of version 1, one in eight without a signature."""
+    """An invoke transaction, one in four of the version before the latest, one in eight without a signature."""
+    kinds = draft.age.named("invoke")
+    kind = kinds[-2:][0 if world.random.getrandbits(2) == 0 else -1]
     tx = pb.TransactionInBlock()
-    if world.random.getrandbits(2) == 0:
-        tx.invoke_v1.max_fee.elements = to_wire(10**18)
-        body: Any = tx.invoke_v1
+    body: Any = getattr(tx, kind)
+    _set_fee(body, kind, draft)
+    if kind == "invoke_v0":
+        body.address.elements = to_wire(sender)
+        body.entry_point_selector.elements = to_wire(EXECUTE)
     else:
-        tx.invoke_v3.resource_bounds.CopyFrom(_bounds(draft))
-        tx.invoke_v3.tip = draft.number % 3
-        body = tx.invoke_v3
-    body.sender.elements = to_wire(sender)
-    body.nonce.CopyFrom(_next_nonce(world, draft, sender))
+        body.sender.elements = to_wire(sender)
+        body.nonce.CopyFrom(_next_nonce(world, draft, sender))
+    if kind == "invoke_v3":
+        body.tip = draft.number % 3
     body.calldata.extend(map(_felt, [1, world.app(), EXECUTE, 2, draft.number, world.felt()]))
     body.signature.SetInParent()
     if world.random.getrandbits(3):
         body.signature.CopyFrom(_signature(world))
     _include(world, draft, tx, sender, events, messages, revert_reason)
+
+
+def _set_fee(body: Any, kind: str, draft: _Draft) -> None:
+    """Limit what the sender pays."""
+    if kind.endswith("_v3"):
+        body.resource_bounds.CopyFrom(_bounds(draft))
+    else:
+        body.max_fee.elements = to_wire(10**18 if draft.age.fees else 0)
 
 
 def _include(
@@ -506,15 +657,17 @@ def _include(
     revert_reason: str | None = None,
 ) -> None:
     """Take a transaction into the block, with its hash, receipt, fee and events."""
-    tx_hash = transactions.transaction_hash(tx, draft.network)
+    tx_hash = _transaction_hash(tx, draft)
     tx.transaction_hash.elements = to_wire(tx_hash)
     kind = transactions.transaction_kind(tx)
     common = pb.Receipt.Common(
         price_unit=pb.Fri if kind.endswith("_v3") else pb.Wei,
         messages_sent=messages,
-        execution_resources=_resources(world, l1=bool(messages)),
+        execution_resources=_resources(world, draft.age.gas, l1=bool(messages)),
         revert_reason=revert_reason,
     )
+    if not draft.age.fees:
+        payer = None
     fee = 0 if payer is None else _fee(draft, tx, common)
     common.actual_fee.elements = to_wire(fee)
     draft.transactions.append(
@@ -527,12 +680,26 @@ def _include(
         draft.events.append(event)
 
 
+def _transaction_hash(tx: pb.TransactionInBlock, draft: _Draft) -> int:
+    """The hash, in blocks without a version string by the form that has neither version nor fee."""
+    if not draft.rules.unversioned_transactions:
+        return transactions.transaction_hash(tx, draft.network)
+    kind = transactions.transaction_kind(tx)
+    forms = transactions.OLD_FORMS[kind]
+    form = forms[-1] if draft.before_07 else forms[0]
+    recipe = form(transactions.transaction_body(tx), draft.network.chain_id_bytes)
+    return from_bytes(in_step([recipe])[0])
+
+
 def _receipt(tx: pb.TransactionInBlock, kind: str, common: pb.Receipt.Common) -> pb.Receipt:
     if kind == "l1_handler":
         return pb.Receipt(l1_handler=pb.Receipt.L1Handler(common=common))
-    if kind.startswith("deploy_account"):
-        address = transactions.deployed_address(tx)
-        assert address is not None
+    address = transactions.deployed_address(tx)
+    if kind == "deploy":
+        return pb.Receipt(
+            deprecated_deploy=pb.Receipt.Deploy(common=common, contract_address=_felt(address or 0))
+        )
+    if address is not None:
         return pb.Receipt(
             deploy_account=pb.Receipt.DeployAccount(common=common, contract_address=_felt(address))
         )
@@ -541,29 +708,35 @@ def _receipt(tx: pb.TransactionInBlock, kind: str, common: pb.Receipt.Common) ->
     return pb.Receipt(invoke=pb.Receipt.Invoke(common=common))
 
 
-def _resources(world: _World, *, l1: bool) -> pb.Receipt.ExecutionResources:
+def _resources(world: _World, gas: Sequence[str], *, l1: bool) -> pb.Receipt.ExecutionResources:
     """Made-up counters; the total of L1 data gas is that of the data, as the wire has one field for both."""
     draw = world.random.randint
-    return pb.Receipt.ExecutionResources(
+    result = pb.Receipt.ExecutionResources(
         builtins=pb.Receipt.ExecutionResources.BuiltinCounter(
             range_check=draw(1, 200), pedersen=draw(1, 30), poseidon=draw(1, 20)
         ),
         steps=draw(1000, 9000),
         memory_holes=draw(0, 40),
-        l1_gas=_felt(0),
-        l1_data_gas=_felt(128 * draw(1, 4)),
-        l2_gas=_felt(draw(10**5, 10**6)),
-        total_l1_gas=_felt(draw(15_000, 20_000) if l1 else 0),
     )
+    counters = {
+        "l1_gas": 0,
+        "l1_data_gas": 128 * draw(1, 4),
+        "l2_gas": draw(10**5, 10**6),
+        "total_l1_gas": draw(15_000, 20_000) if l1 else 0,
+    }
+    for name in gas:
+        getattr(result, name).CopyFrom(_felt(counters[name]))
+    return result
 
 
 def _fee(draft: _Draft, tx: pb.TransactionInBlock, common: pb.Receipt.Common) -> int:
-    """What the gas costs at the block's prices, in the receipt's unit."""
+    """What the gas costs at the block's prices, in the receipt's unit; before there was gas, what the steps do."""
     unit = "fri" if common.price_unit == pb.Fri else "wei"
     tip = tx.invoke_v3.tip if tx.HasField("invoke_v3") else 0
     used = common.execution_resources
+    l1_gas = _int(used.total_l1_gas) if used.HasField("total_l1_gas") else used.steps
     return (
-        _int(used.total_l1_gas) * draft.prices[f"l1_gas_price_{unit}"]
+        l1_gas * draft.prices[f"l1_gas_price_{unit}"]
         + _int(used.l1_data_gas) * draft.prices[f"l1_data_gas_price_{unit}"]
         + _int(used.l2_gas) * (draft.prices[f"l2_gas_price_{unit}"] + tip)
     )
@@ -579,17 +752,6 @@ def _pay(world: _World, draft: _Draft, payer: int, fee: int, unit: pb.PriceUnit)
     return _event(token, [TRANSFER], [payer, SEQUENCER, fee, 0])
 
 
-def _open_account(
-    world: _World, draft: _Draft, class_hash: int, salt: int, calldata: Sequence[int]
-) -> int:
-    address = transactions.contract_address(class_hash, salt, calldata)
-    draft.classes[address] = class_hash
-    draft.nonces[address] = 1
-    draft.write(address, VALIDATE, calldata[0])
-    world.accounts.append(address)
-    return address
-
-
 def _next_nonce(world: _World, draft: _Draft, sender: int) -> pb.Felt252:
     nonce = draft.nonces.get(sender, world.nonces.get(sender, 0))
     draft.nonces[sender] = nonce + 1
@@ -597,7 +759,7 @@ def _next_nonce(world: _World, draft: _Draft, sender: int) -> pb.Felt252:
 
 
 def _bounds(draft: _Draft) -> pb.ResourceBounds:
-    """Limits of twice the price; every fourth block in the older form without L1 data gas."""
+    """Limits of twice the price; from 0.13.4 on every fourth block in the form without L1 data gas."""
 
     def limits(amount: int, price: str) -> pb.ResourceLimits:
         doubled = 2 * draft.prices[price]
@@ -606,7 +768,7 @@ def _bounds(draft: _Draft) -> pb.ResourceBounds:
     bounds = pb.ResourceBounds(
         l1_gas=limits(10**5, "l1_gas_price_fri"), l2_gas=limits(10**7, "l2_gas_price_fri")
     )
-    if draft.number % 4:
+    if draft.age.data_gas_bounds and draft.number % 4:
         bounds.l1_data_gas.CopyFrom(limits(10**4, "l1_data_gas_price_fri"))
     return bounds
 
@@ -651,7 +813,6 @@ def _new_cairo0(world: _World, draft: _Draft) -> int:
     }
     class_hash = classes.class_hash(gateway.class_from_gateway(definition, 0))
     world.definitions[class_hash] = definition
-    world.cairo0.append(class_hash)
     draft.declared[class_hash] = None
     return class_hash
 
@@ -699,7 +860,9 @@ def _new_sierra(world: _World, draft: _Draft) -> tuple[int, int]:
         },
     }
     class_hash = classes.class_hash(gateway.class_from_gateway(definition, 0))
-    compiled = classes.compiled_class_hash(casm)
+    blake = draft.rules.compiled_hash is CompiledHash.BLAKE
+    hashed = classes.compiled_class_hash_v2 if blake else classes.compiled_class_hash
+    compiled = hashed(casm)
     world.definitions[class_hash] = definition
     world.compiled[class_hash] = casm
     world.sierra.append(class_hash)

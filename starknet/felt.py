@@ -4,7 +4,8 @@ from typing import Protocol
 
 P = 2**251 + 17 * 2**192 + 1
 KEY_MAX = 2**251 - 1  # addresses, storage keys and class hashes are paths of 251 bits in a trie
-FELT_BYTES_MAX = 32
+HASH_BYTES = 32  # a felt as hashes take it
+FELT_BYTES_MAX = HASH_BYTES
 
 
 class FeltError(ValueError):
@@ -77,3 +78,8 @@ def key_value(field: HasElements) -> int:
     if felt > KEY_MAX:
         raise FeltError("trie key of more than 251 bits")
     return felt
+
+
+def padded(field: HasElements) -> bytes:
+    """The bytes inside a wire message as hashes take them; who hashes them checks that they are a felt."""
+    return field.elements.rjust(HASH_BYTES, b"\0")

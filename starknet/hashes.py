@@ -1,14 +1,18 @@
 """The protocol's hash functions over felts; the only place that knows what computes them.
 
-All inputs and outputs are integers 0 … P-1; the kernel refuses others with ValueError.
+All inputs and outputs are felts: integers, or bytes of 32 where many are hashed at once. The kernel refuses others.
 """
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Generator, Iterable, Sequence
+from enum import IntEnum
+from itertools import accumulate, chain
+from typing import TypeVar
 
 import sha3  # safe-pysha3
 
 from starknet import native
-from starknet.felt import from_bytes, to_bytes32
+from starknet.felt import HASH_BYTES, FeltError, from_bytes, to_bytes32
 
 PairHash = Callable[[int, int], int]
 ListHash = Callable[[Sequence[int]], int]
@@ -28,7 +32,7 @@ poseidon: PairHash = native.poseidon_int
 poseidon_many = native.poseidon_many_ints
 """Poseidon sponge over a list of felts of any length."""
 
-_KINDS = {pedersen: native.PEDERSEN, poseidon: native.POSEIDON}
+KERNEL_KINDS = {pedersen: native.PEDERSEN, poseidon: native.POSEIDON}
 
 
 def list_root(leaves: Sequence[int], pair: PairHash) -> int:
@@ -36,8 +40,70 @@ def list_root(leaves: Sequence[int], pair: PairHash) -> int:
 
     ``pair`` is one of ``pedersen`` and ``poseidon``.
     """
-    values = b"".join(map(to_bytes32, leaves))
-    return from_bytes(native.patricia_root(_KINDS[pair], _LIST_HEIGHT, values))
+    return list_root_of_bytes(list(map(to_bytes32, leaves)), pair)
+
+
+class Over(IntEnum):
+    """What a list of felts is hashed by."""
+
+    PEDERSEN = 0  # as `pedersen_array`
+    PEDERSEN_PAIR = 1  # as `pedersen`, of exactly two
+    POSEIDON = 2  # as `poseidon_many`
+
+
+Felts = Sequence[bytes]
+Result = TypeVar("Result")
+Recipe = Generator[tuple[Over, Felts], bytes, Result]
+"""A result in the making: yields what has to be hashed next, and is sent its hash."""
+
+
+def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
+    """The results of all recipes, in order; what they ask for at the same time is hashed in one call.
+
+    Raises what a recipe raises, and FeltError for a felt that is none.
+    """
+    waiting = list(enumerate(recipes))
+    results: dict[int, Result] = {}
+    answers: list[bytes | None] = [None] * len(waiting)
+    while waiting:
+        asking: tuple[list[tuple[int, Recipe[Result]]], ...] = tuple([] for _ in Over)
+        lists: tuple[list[Felts], ...] = tuple([] for _ in Over)
+        for entry, answer in zip(waiting, answers, strict=True):
+            place, recipe = entry
+            try:
+                over, felts = recipe.send(answer)  # type: ignore[arg-type]  # None starts it
+            except StopIteration as end:
+                results[place] = end.value
+            else:
+                asking[over].append(entry)
+                lists[over].append(felts)
+        waiting = list(chain.from_iterable(asking))
+        answers = [hash for over in Over for hash in hash_lists(over, lists[over])]
+    return [results[place] for place in range(len(results))]
+
+
+def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
+    """The hash of each list, all in one call; raises FeltError for a felt that is none."""
+    if not lists:
+        return []
+    flat = b"".join(chain.from_iterable(lists))
+    sizes = list(map(len, lists))
+    if len(flat) != HASH_BYTES * sum(sizes):
+        raise FeltError("felt of more than 32 bytes")
+    try:
+        if over is Over.PEDERSEN_PAIR:
+            hashes = native.pedersen_pairs(flat)
+        else:
+            hash_many = native.pedersen_chains if over is Over.PEDERSEN else native.poseidon_many
+            hashes = hash_many(flat, array("Q", accumulate(sizes, initial=0)))
+    except ValueError as error:
+        raise FeltError("felt not below the field's prime") from error
+    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+
+
+def list_root_of_bytes(leaves: Felts, pair: PairHash) -> int:
+    """As ``list_root``, of leaves of 32 bytes."""
+    return from_bytes(native.patricia_root(KERNEL_KINDS[pair], _LIST_HEIGHT, b"".join(leaves)))
 
 
 def keccak(data: bytes) -> int:

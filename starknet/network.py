@@ -28,3 +28,8 @@ class Network:
     def chain_id_felt(self) -> int:
         """The chain id's ASCII bytes as a big-endian integer."""
         return int.from_bytes(self.chain_id.encode("ascii"), "big")
+
+    @property
+    def chain_id_bytes(self) -> bytes:
+        """The same as hashes take it, in 32 bytes."""
+        return self.chain_id.encode("ascii").rjust(32, b"\0")

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from starknet.commitments import StateDiff
-from starknet.felt import short_string
-from starknet.hashes import pedersen, poseidon, poseidon_many
-from starknet.trie import HEIGHT, Node, NodePath, update
+from starknet.felt import from_bytes, short_string, to_bytes32
+from starknet.hashes import Over, Recipe, in_step, pedersen, poseidon, poseidon_many
+from starknet.trie import HEIGHT, Node, NodePath, Sheet, TrieUpdate, plan, update
 from starknet.versions import rules_for
 
 CLASS_LEAF = short_string("CONTRACT_CLASS_LEAF_V0")
@@ -54,36 +55,56 @@ class StateUpdate:
 
 
 def apply_state_diff(view: StateView, diff: StateDiff, version: str) -> StateUpdate:
-    """Work out the state after one block; raises MissingNode if the view is damaged."""
-    contracts: dict[int, Contract | None] = {}
-    leaves: dict[int, int] = {}
-    storage_nodes: dict[int, Nodes] = {}
+    """Work out the state after one block; raises MissingNode if the view is damaged.
+
+    All storage tries are hashed together, then all contract leaves, then the trie of contracts.
+    """
+    storage = _storage_tries(view, diff.storage)
+    contracts: dict[int, Contract] = {}
     for address in sorted(diff.storage.keys() | diff.nonces.keys() | diff.class_hashes.keys()):
         old = view.contract(address) or Contract()
-        storage_root = old.storage_root
-        if address in diff.storage:
-            storage_root, storage_nodes[address] = _storage(view, address, diff.storage[address])
-        new = Contract(
+        contracts[address] = Contract(
             class_hash=diff.class_hashes.get(address, old.class_hash),
-            storage_root=storage_root,
+            storage_root=storage[address].root if address in storage else old.storage_root,
             nonce=diff.nonces.get(address, old.nonce),
         )
-        contracts[address] = None if new == Contract() else new
-        leaves[address] = contract_leaf(new)
+    leaves = dict(zip(contracts, in_step(map(_contract_leaf, contracts.values())), strict=True))
     declared = {class_hash: class_leaf(compiled) for class_hash, compiled in diff.declared.items()}
     contract_trie = update(view.contract_node, HEIGHT, pedersen, leaves)
     class_trie = update(view.class_node, HEIGHT, poseidon, declared)
-    root = state_root(contract_trie.root, class_trie.root, version)
-    return StateUpdate(root, contracts, contract_trie.nodes, class_trie.nodes, storage_nodes)
+    return StateUpdate(
+        root=state_root(contract_trie.root, class_trie.root, version),
+        contracts={name: None if new == Contract() else new for name, new in contracts.items()},
+        contract_nodes=contract_trie.nodes,
+        class_nodes=class_trie.nodes,
+        storage_nodes={address: trie.nodes for address, trie in storage.items()},
+    )
 
 
 def contract_leaf(contract: Contract) -> int:
     """The leaf of a contract in the contract trie; 0 for none."""
+    return in_step([_contract_leaf(contract)])[0]
+
+
+def _contract_leaf(contract: Contract) -> Recipe[int]:
     if contract == Contract():
         return 0
-    return pedersen(
-        pedersen(pedersen(contract.class_hash, contract.storage_root), contract.nonce), 0
-    )
+    leaf = to_bytes32(contract.class_hash)
+    for part in (contract.storage_root, contract.nonce, 0):
+        leaf = yield Over.PEDERSEN_PAIR, (leaf, to_bytes32(part))
+    return from_bytes(leaf)
+
+
+def _storage_tries(
+    view: StateView, changes: Mapping[int, Mapping[int, int]]
+) -> dict[int, TrieUpdate]:
+    sheet = Sheet()
+    plans = {
+        address: plan(partial(view.storage_node, address), HEIGHT, entries, sheet)
+        for address, entries in changes.items()
+    }
+    hashes = sheet.solve(pedersen)
+    return {address: planned.settle(hashes) for address, planned in plans.items()}
 
 
 def class_leaf(compiled_class_hash: int) -> int:
@@ -97,8 +118,3 @@ def state_root(contracts_root: int, classes_root: int, version: str) -> int:
     if classes_root == 0 and (contracts_root == 0 or not always_joined):
         return contracts_root
     return poseidon_many([STATE, contracts_root, classes_root])
-
-
-def _storage(view: StateView, address: int, changes: Mapping[int, int]) -> tuple[int, Nodes]:
-    trie = update(lambda path: view.storage_node(address, path), HEIGHT, pedersen, changes)
-    return trie.root, trie.nodes

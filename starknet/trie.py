@@ -3,19 +3,24 @@
 A trie of height h holds non-zero values under keys of h bits. Its nodes live wherever the caller keeps them,
 under their path from the root; leaves are not nodes, their values stand in the node above. The result
 depends on the map alone, not on the order or the batches in which it came to be.
+
+An update is planned first, node by node, and hashed afterwards: all that is planned on one ``Sheet``, of however
+many tries, is hashed in one call of the kernel.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from starknet.felt import P, to_bytes32
-from starknet.hashes import PairHash
+from starknet.felt import HASH_BYTES, P, to_bytes32
+from starknet.hashes import KERNEL_KINDS, PairHash
+from starknet.native import node_hashes
 
 HEIGHT = 251  # of the tries of contracts, classes and storage
-HASH_BYTES = 32
 UNKNOWN = -1  # hash of a root that no node above states
+FIRST = -2  # of the numbers that stand for hashes to come; the next ones are below
+LEFT_REFERS, RIGHT_REFERS = 1, 2  # flags in what the kernel takes
 
 
 class NodePath(NamedTuple):
@@ -73,30 +78,140 @@ class MissingNode(LookupError):
     """A node that the one above it promises is not there: what keeps the trie is damaged."""
 
 
-def update(
-    read: Callable[[NodePath], Node | None],
-    height: int,
-    hash_pair: PairHash,
-    changes: Mapping[int, int],
-) -> TrieUpdate:
-    """Set every key of `changes` to its value, 0 meaning absent, and hash each changed node once.
+class Sheet:
+    """Nodes that wait for their hashes. A hash to come is known by a negative number, and may go into nodes above."""
+
+    def __init__(self) -> None:
+        self._nodes: list[tuple[int, int, int]] = []
+
+    def add(self, left: int, right: int, length: int = 0) -> int:
+        """Note a binary node, or an edge (child, path, length); return the number of its hash."""
+        self._nodes.append((left, right, length))
+        return FIRST + 1 - len(self._nodes)
+
+    def solve(self, hash_pair: PairHash) -> list[int]:
+        """All hashes; that of number n stands at ``FIRST - n``."""
+        kind = KERNEL_KINDS.get(hash_pair)
+        if kind is None:
+            return self._one_by_one(hash_pair)
+        hashes = node_hashes(kind, b"".join([_record(*node) for node in self._nodes]))
+        cuts = range(0, len(hashes), HASH_BYTES)
+        return [int.from_bytes(hashes[at : at + HASH_BYTES], "big") for at in cuts]
+
+    def _one_by_one(self, hash_pair: PairHash) -> list[int]:
+        hashes: list[int] = []
+        for left, right, length in self._nodes:
+            pair = (hashes[FIRST - side] if side < 0 else side for side in (left, right))
+            hashes.append((hash_pair(*pair) + length) % P)
+        return hashes
+
+
+def _record(left: int, right: int, length: int) -> bytes:
+    """A node as the kernel takes it."""
+    flags = 0
+    if left < 0:
+        flags, left = LEFT_REFERS, FIRST - left
+    if right < 0:
+        flags, right = flags | RIGHT_REFERS, FIRST - right
+    return bytes((flags, length)) + left.to_bytes(32, "big") + right.to_bytes(32, "big")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An update whose hashes are still to come: numbers below 0 stand for them."""
+
+    root: int
+    nodes: dict[NodePath, Node | None]
+
+    def settle(self, hashes: Sequence[int]) -> TrieUpdate:
+        """The update, by the hashes of the sheet that it was planned on."""
+        nodes = {path: _settled(node, hashes) for path, node in self.nodes.items()}
+        return TrieUpdate(hashes[FIRST - self.root] if self.root < 0 else self.root, nodes)
+
+
+def _settled(node: Node | None, hashes: Sequence[int]) -> Node | None:
+    if isinstance(node, Edge):
+        child = node.child
+        return Edge(hashes[FIRST - child], node.length, node.path) if child < 0 else node
+    if node is None:
+        return None
+    left, right = node
+    if left < 0:
+        left = hashes[FIRST - left]
+    if right < 0:
+        right = hashes[FIRST - right]
+    return Binary(left, right)
+
+
+Read = Callable[[NodePath], Node | None]
+
+
+def plan(read: Read, height: int, changes: Mapping[int, int], sheet: Sheet) -> Plan:
+    """Set every key of `changes` to its value, 0 meaning absent, and note each changed node once.
 
     `read` gives the node at a path as it was before, or None. Raises MissingNode.
     """
     items = sorted(changes.items())
     assert not items or (items[0][0] >= 0 and items[-1][0] >> height == 0), "keys fit the height"
-    batch = _Batch(read, height, hash_pair)
+    batch = _Batch(read, height, sheet)
     old = batch.load(ROOT, UNKNOWN)
     new = batch.merge(ROOT, old, items)
     if new is None:
-        return TrieUpdate(0, batch.nodes)
+        return Plan(0, batch.nodes)
     if new == old:
         batch.keep(ROOT)
-        return TrieUpdate(batch.hash_of(new), batch.nodes)
-    return TrieUpdate(batch.close(ROOT, new), batch.nodes)
+        return Plan(batch.hash_of(new), batch.nodes)
+    return Plan(batch.close(ROOT, new), batch.nodes)
 
 
-def find(read: Callable[[NodePath], Node | None], height: int, key: int) -> int:
+def update(read: Read, height: int, hash_pair: PairHash, changes: Mapping[int, int]) -> TrieUpdate:
+    """Plan the changes of one trie, and hash them; raises MissingNode."""
+    sheet = Sheet()
+    planned = plan(read, height, changes, sheet)
+    return planned.settle(sheet.solve(hash_pair))
+
+
+Name = TypeVar("Name")
+ReadMany = Callable[[Sequence[tuple[Name, NodePath]]], Sequence[Node | None]]
+
+
+def reach(
+    read_many: ReadMany[Name], height: int, keys: Mapping[Name, Sequence[int]]
+) -> dict[tuple[Name, NodePath], Node | None]:
+    """The nodes on the way to the keys of several tries, which are ascending; each level is one read of many.
+
+    Enough for a plan that deletes nothing; a deletion may need a node beside the way. A place without a node
+    is there as None.
+    """
+    reached: dict[tuple[Name, NodePath], Node | None] = {}
+    front = [(name, ROOT, 0, len(those)) for name, those in keys.items() if those]
+    while front:
+        places = [(name, path) for name, path, _, _ in front]
+        nodes = read_many(places)
+        reached.update(zip(places, nodes, strict=True))
+        below: list[tuple[Name, NodePath, int, int]] = []
+        for (name, path, first, end), node in zip(front, nodes, strict=True):
+            left = height - path.length
+            if isinstance(node, Edge):
+                child = path.down(node.length, node.path)
+                start = child.bits << left - node.length
+                first = bisect_left(keys[name], start, first, end)
+                end = bisect_left(keys[name], start + (1 << left - node.length), first, end)
+                steps = [(name, child, first, end)]
+            elif node is not None:
+                middle = bisect_left(keys[name], (path.bits << 1 | 1) << left - 1, first, end)
+                steps = [
+                    (name, path.down(1, 0), first, middle),
+                    (name, path.down(1, 1), middle, end),
+                ]
+            else:
+                continue
+            below += [step for step in steps if step[2] < step[3] and step[1].length < height]
+        front = below
+    return reached
+
+
+def find(read: Read, height: int, key: int) -> int:
     """The value under a key, 0 if there is none; raises MissingNode."""
     path, value = ROOT, 0
     while path.length < height:
@@ -151,9 +266,9 @@ Changes = Sequence[tuple[int, int]]  # sorted by key
 class _Batch:
     """One update under way; `nodes` gathers what differs from before."""
 
-    read: Callable[[NodePath], Node | None]
+    read: Read
     height: int
-    hash_pair: PairHash
+    sheet: Sheet
     nodes: dict[NodePath, Node | None] = field(default_factory=dict)
 
     def load(self, path: NodePath, hashed: int) -> _Run | None:
@@ -258,7 +373,7 @@ class _Batch:
     def put(self, path: NodePath, binary: Binary) -> _Run:
         """Keep a new binary node."""
         self.nodes[path] = binary
-        return _Run(self.hash_pair(*binary), 0, 0)
+        return _Run(self.sheet.add(*binary), 0, 0)
 
     def close(self, path: NodePath, run: _Run) -> int:
         """Keep a new edge node, if the subtree at a path begins with one, and hash the subtree."""
@@ -267,13 +382,13 @@ class _Batch:
         return self.hash_of(run)
 
     def hash_of(self, run: _Run) -> int:
-        """The hash of a subtree."""
+        """The hash of a subtree, or the number of one to come."""
         if run.length:
-            return (self.hash_pair(run.child, run.path) + run.length) % P
+            return self.sheet.add(run.child, run.path, run.length)
         if run.child == UNKNOWN:
             root = self.read(ROOT)
             assert isinstance(root, Binary), "only a binary root is without a stated hash"
-            return self.hash_pair(*root)
+            return self.sheet.add(*root)
         return run.child
 
 

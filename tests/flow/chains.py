@@ -42,9 +42,11 @@ def _blocks(answers: Iterator[tuple[Any, Any, Any]], classes: _Classes) -> Itera
 
 
 @cache
-def devnet(length: int) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
+def devnet(
+    length: int, version: str = "0.13.4", first_07_block: int = 0
+) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
     """Return the generated chain and its blocks."""
-    chain = Devnet(length=length)
+    chain = Devnet(length=length, version=version, first_07_block=first_07_block)
 
     class Generated(_Classes):
         def class_definition(self, class_hash: int) -> Any:

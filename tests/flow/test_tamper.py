@@ -13,6 +13,7 @@ import pytest
 
 from broker.codec import Body
 from node import networks
+from starknet import ages
 from starknet.block import unbound_fields
 from starknet.gateway import WireBlock, fill_commitments
 from starknet.wire.delimited import join
@@ -135,6 +136,19 @@ def test_a_recorded_block_binds_every_field_but_those_listed(
     accepted, refused = let_through(settings, [blocks[number] for number in numbers])
     assert_only_unbound(accepted, network, version)
     assert refused > 100
+
+
+@pytest.mark.parametrize("name", ages.EXAMPLES)
+def test_a_generated_block_of_every_era_binds_every_field_but_those_its_era_leaves_open(
+    name: str,
+) -> None:
+    version = ages.version_named(name)
+    chain, blocks = chains.devnet(12, version)
+    settings = chains.settings(chain.network(), Path("unused"))
+    accepted, refused = let_through(settings, [blocks[0], blocks[3], blocks[8]])
+    unbound = unbound_fields(version)
+    assert {path for path in accepted if not path.startswith(unbound)} == set()
+    assert refused > 200
 
 
 @pytest.mark.parametrize("part", ["state_diff", "classes", "transactions", "events"])

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from starknet import classes, gateway
+from starknet import ages, classes, gateway
 from starknet.block import CheckedBlock, RuleBroken, check_block
 from starknet.devnet import HASH_LAG, LARGE_TRANSACTIONS, Devnet
 from starknet.felt import P
 from starknet.hashes import PairHash, pedersen, poseidon, poseidon_many
+from starknet.versions import UnknownVersion
 
 Json = dict[str, Any]
 LENGTH = 30
@@ -52,14 +53,109 @@ def test_the_same_seed_gives_the_same_chain_and_another_seed_another(chain: Devn
     assert again.public_key == chain.public_key != other.public_key
 
 
-def test_a_later_version_gives_a_valid_chain_too() -> None:
-    devnet = Devnet(length=4, version="0.14.0")
-    world = World(always_joined=True)
-    for number in range(4):
+@pytest.mark.parametrize("version", ages.EXAMPLES)
+def test_the_chain_of_every_age_is_valid_with_all_its_state_roots(version: str) -> None:
+    devnet = Devnet(length=12, version=ages.version_named(version))
+    world = World(always_joined=version.startswith("0.14"))
+    for number in range(12):
         check(devnet, *devnet.block(number))
         update = devnet.block(number)[1]
         world.apply(update["state_diff"])
         assert int(update["new_root"], 16) == world.root
+
+
+def test_blocks_before_0_7_bind_neither_time_nor_events_but_their_chain() -> None:
+    devnet = Devnet(length=12, version="", first_07_block=6)
+    for number, bound in ((5, False), (6, True)):
+        block, update, signature = deepcopy(devnet.block(number))
+        assert "starknet_version" not in block
+        assert ("sequencer_address" in block) == bound
+        block["timestamp"] += 1
+        if not bound:
+            check(devnet, block, update, signature)
+            continue
+        with pytest.raises(RuleBroken, match=r"header\.block_hash"):
+            check(devnet, block, update, signature)
+
+
+KINDS = {
+    "": {"DEPLOY 0", "INVOKE_FUNCTION 0", "L1_HANDLER 0"},
+    "0.10.0": {
+        *("DECLARE 0", "DECLARE 1", "DEPLOY 0", "DEPLOY_ACCOUNT 1"),
+        *("INVOKE_FUNCTION 0", "INVOKE_FUNCTION 1", "L1_HANDLER 0"),
+    },
+    "0.12.3": {
+        *("DECLARE 0", "DECLARE 1", "DECLARE 2", "DEPLOY_ACCOUNT 1"),
+        *("INVOKE_FUNCTION 1", "L1_HANDLER 0"),
+    },
+    "0.14.1": {"DECLARE 3", "DEPLOY_ACCOUNT 3", "INVOKE_FUNCTION 3", "L1_HANDLER 0"},
+}
+
+
+@pytest.mark.parametrize("version", KINDS)
+def test_an_age_has_its_own_kinds_of_transactions(version: str) -> None:
+    devnet = Devnet(length=20, version=version)
+    found = {
+        f"{tx['type']} {int(tx['version'], 16)}"
+        for number in range(20)
+        for tx in devnet.block(number)[0]["transactions"]
+    }
+    assert found == KINDS[version]
+
+
+def test_before_the_first_version_string_classes_come_with_contracts_alone() -> None:
+    devnet = Devnet(length=12, version="")
+    diffs = [devnet.block(number)[1]["state_diff"] for number in range(12)]
+    assert not any(diff["old_declared_contracts"] or diff["nonces"] for diff in diffs)
+    deployed = {item["class_hash"] for diff in diffs for item in diff["deployed_contracts"]}
+    assert all(devnet.class_definition(int(name, 16)) for name in deployed)
+    assert deployed
+
+
+def test_from_0_14_1_on_compiled_classes_are_hashed_with_blake_and_one_is_migrated() -> None:
+    devnet = Devnet(length=4, version="0.14.1")
+    diffs = [devnet.block(number)[1]["state_diff"] for number in range(4)]
+
+    def compiled(item: Json) -> Json:
+        casm = devnet.compiled_class(int(item["class_hash"], 16))
+        assert casm is not None
+        return casm
+
+    first, second = diffs[0]["declared_classes"]
+    for item in (first, second):
+        assert item["compiled_class_hash"] == hex(classes.compiled_class_hash(compiled(item)))
+    (later,) = diffs[1]["declared_classes"]
+    (migrated,) = diffs[3]["migrated_compiled_classes"]
+    for item in (later, migrated):
+        assert item["compiled_class_hash"] == hex(classes.compiled_class_hash_v2(compiled(item)))
+    assert migrated["class_hash"] in (first["class_hash"], second["class_hash"])
+
+
+def test_the_json_has_the_form_of_its_age() -> None:
+    def answers(version: str) -> tuple[Json, Json]:
+        block, _, signature = Devnet(length=3, version=version).block(2)
+        return block, signature
+
+    block, signature = answers("0.12.3")
+    assert "receipt_commitment" not in block
+    assert block["gas_price"] == hex(10**9 + 2)
+    assert set(signature["signature_input"]) == {"block_hash", "state_diff_commitment"}
+    block, signature = answers("0.13.0")
+    assert {"eth_l1_gas_price", "strk_l1_gas_price"} <= block.keys()
+    assert "signature_input" not in signature
+    block, _ = answers("0.13.3")
+    assert {"l1_gas_price", "l1_data_gas_price", "receipt_commitment"} <= block.keys()
+    assert "l2_gas_price" not in block
+    assert "l2_gas_price" in answers("0.13.4")[0]
+
+
+def test_a_version_that_nobody_knows_is_refused_with_those_that_can_be_made() -> None:
+    for text in ("0.15.0", "1.x"):
+        with pytest.raises(UnknownVersion, match=r"such as none, 0\.9\.1, .*0\.14\.1$"):
+            ages.version_named(text)
+    assert ages.version_named(ages.NO_VERSION) == ""
+    with pytest.raises(UnknownVersion):
+        Devnet(version="0.15.0")
 
 
 def test_every_kind_of_transaction_is_there(chain: Devnet) -> None:
@@ -177,7 +273,7 @@ def test_a_changed_field_is_noticed(chain: Devnet, tamper: Callable[[Json, Json]
 def check(devnet: Devnet, block: Json, update: Json, signature: Json) -> CheckedBlock:
     """Check one block from its JSON alone, with its classes."""
     wire = gateway.block_from_gateway(block, update, signature)
-    wire = gateway.fill_commitments(wire, block["starknet_version"])
+    wire = gateway.fill_commitments(wire, wire.header.protocol_version)
     definitions = [
         gateway.class_from_gateway(definition, class_hash)
         for class_hash in wire.declared
@@ -219,7 +315,7 @@ class World:
         for address, entries in diff["storage_diffs"].items():
             kept = self._storage.setdefault(int(address, 16), {})
             kept.update({int(entry["key"], 16): int(entry["value"], 16) for entry in entries})
-        for declared in diff["declared_classes"]:
+        for declared in diff["declared_classes"] + diff.get("migrated_compiled_classes", []):
             leaf = poseidon(
                 int.from_bytes(b"CONTRACT_CLASS_LEAF_V0"), int(declared["compiled_class_hash"], 16)
             )

@@ -1,5 +1,16 @@
+import pytest
+
 from starknet import hashes
-from starknet.felt import P
+from starknet.felt import FeltError, P, to_bytes32
+from starknet.hashes import (
+    Over,
+    Recipe,
+    hash_lists,
+    in_step,
+    pedersen,
+    pedersen_array,
+    poseidon_many,
+)
 
 
 def test_pedersen_of_nothing_is_the_protocols_constant() -> None:
@@ -44,3 +55,29 @@ def test_keccak_is_the_original_one_cut_to_250_bits() -> None:
     assert hashes.sn_keccak(b"constructor") == (
         0x28FFE4FF0F226A9107253E17A904099AA4F63A02A5621DE0576E5AA71BC5194
     )
+
+
+def test_recipes_in_step_get_each_their_own_hashes() -> None:
+    def nested(depth: int) -> Recipe[bytes]:
+        felt = to_bytes32(depth)
+        for _ in range(depth):
+            felt = yield Over.PEDERSEN_PAIR, (felt, felt)
+            felt = yield Over.POSEIDON, [felt]
+        return (yield Over.PEDERSEN, [felt])
+
+    def alone(depth: int) -> int:
+        felt = depth
+        for _ in range(depth):
+            felt = poseidon_many([pedersen(felt, felt)])
+        return pedersen_array([felt])
+
+    found = in_step(nested(depth % 4) for depth in range(9))
+    assert found == [to_bytes32(alone(depth % 4)) for depth in range(9)]
+    assert in_step([]) == []
+
+
+@pytest.mark.parametrize("over", list(Over))
+@pytest.mark.parametrize("felt", [to_bytes32(P), b"\xff" * 32, bytes(33)])
+def test_bytes_that_are_no_felt_are_not_hashed(over: Over, felt: bytes) -> None:
+    with pytest.raises(FeltError):
+        hash_lists(over, [(bytes(32), felt)])

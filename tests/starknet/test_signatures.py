@@ -1,6 +1,8 @@
+import random
 from pathlib import Path
 
 import pytest
+from crypto_cpp_py.cpp_bindings import cpp_get_public_key, cpp_verify
 
 from node import networks
 from starknet import signatures
@@ -51,6 +53,29 @@ def test_what_we_sign_verifies_under_our_public_key_only() -> None:
     assert verify_block_signature(ours, r, s, HASH)
     assert not verify_block_signature(KEY, r, s, HASH)
     assert (r, s) == signatures.sign(recorded.SECRET, HASH)
+
+
+def test_public_keys_are_those_of_another_library() -> None:
+    drawn = random.Random(1)
+    secrets = [*range(1, 9), *(ORDER - secret for secret in range(1, 9))]
+    secrets += [drawn.randrange(1, ORDER) for _ in range(30)]
+    assert [signatures.public_key(secret) for secret in secrets] == [
+        cpp_get_public_key(secret) for secret in secrets
+    ]
+
+
+def test_another_library_accepts_our_signatures() -> None:
+    drawn = random.Random(2)
+    for message in (1, 2**251 - 1, *(drawn.randrange(2**251) for _ in range(20))):
+        secret = drawn.randrange(1, ORDER)
+        r, s = signatures.sign(secret, message)
+        key = signatures.public_key(secret)
+        assert verify_block_signature(key, r, s, message)
+        assert cpp_verify(message, r, pow(s, -1, ORDER), key)
+
+
+def test_each_message_gets_a_nonce_of_its_own() -> None:
+    assert len({signatures.sign(recorded.SECRET, message)[0] for message in range(20)}) == 20
 
 
 @pytest.mark.parametrize("name", ["mainnet", "sepolia", "sepolia-integration", "integration"])

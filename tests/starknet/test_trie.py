@@ -16,8 +16,11 @@ from starknet.trie import (
     MissingNode,
     Node,
     NodePath,
+    Sheet,
     find,
     node_from_bytes,
+    plan,
+    reach,
     update,
 )
 
@@ -142,6 +145,38 @@ def test_setting_what_is_there_changes_no_node(case: tuple[int, list[dict[int, i
         again = update(trie.read, height, cheap, batch)
         assert again.root == root
         assert again.nodes == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches(), st.sampled_from([pedersen, poseidon]))
+def test_tries_hashed_together_by_the_kernel_are_those_hashed_alone(
+    case: tuple[int, list[dict[int, int]]], pair: PairHash
+) -> None:
+    height, changes = case
+    sheet = Sheet()
+    plans = [plan(lambda _: None, height, batch, sheet) for batch in changes]
+    hashes = sheet.solve(pair)
+    for batch, planned in zip(changes, plans, strict=True):
+        alone = update(lambda _: None, height, lambda a, b: pair(a, b), batch)
+        assert planned.settle(hashes) == alone
+        assert alone.root == map_root(height, batch, pair)
+
+
+@settings(max_examples=100, deadline=None)
+@given(batches())
+def test_what_was_reached_is_enough_for_changes_that_delete_nothing(
+    case: tuple[int, list[dict[int, int]]],
+) -> None:
+    height, changes = case
+    trie = Trie(height)
+    for batch in changes:
+        trie.set(batch)
+        kept = {key: value or 1 for key, value in batch.items()} or {0: 1}
+        reached = reach(
+            lambda places: [trie.read(path) for _, path in places], height, {"a": sorted(kept)}
+        )
+        found = update(lambda path: reached["a", path], height, cheap, kept)  # noqa: B023
+        assert found == update(trie.read, height, cheap, kept)
 
 
 def test_each_node_on_the_way_is_hashed_once() -> None:

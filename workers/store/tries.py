@@ -4,10 +4,11 @@ A trie node's key is the trie's name and the path from its root. What a block ch
 every read sees the state before the block.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from starknet import state, trie
 from starknet.commitments import StateDiff, read_state_diff
+from starknet.felt import from_bytes
 from starknet.hashes import poseidon
 from starknet.state import Contract
 from starknet.trie import HEIGHT, MissingNode, Node, NodePath, node_from_bytes
@@ -88,15 +89,24 @@ class _Stored:
     def __init__(self, rocks: Rocks, class_nodes: Nodes | None = None) -> None:
         self.rocks = rocks
         self._class_nodes = class_nodes or {}
+        self._reached: dict[tuple[bytes, NodePath], Node | None] = {}
+        self._contracts: dict[int, Contract | None] = {}
+
+    def reach(self, diff: StateDiff) -> None:
+        """Read ahead what a block's changes need, level by level in all tries together."""
+        addresses = sorted(diff.storage.keys() | diff.nonces.keys() | diff.class_hashes.keys())
+        records = self.rocks.get_many(Family.CONTRACTS, list(map(felt, addresses)))
+        self._contracts = dict(zip(addresses, map(_contract_of, records), strict=True))
+        keys = {storage_trie(name): sorted(entries) for name, entries in diff.storage.items()}
+        keys[CONTRACT_TRIE] = addresses
+        if not self._class_nodes:
+            keys[CLASS_TRIE] = sorted(diff.declared)
+        self._reached = trie.reach(self._many_nodes, HEIGHT, keys)
 
     def contract(self, address: int) -> Contract | None:
-        record = self.rocks.get(Family.CONTRACTS, felt(address))
-        if record is None:
-            return None
-        class_hash, nonce, storage_root = (
-            int.from_bytes(value, "big") for value in cut_hashes(record)
-        )
-        return Contract(class_hash, storage_root, nonce)
+        if address in self._contracts:
+            return self._contracts[address]
+        return _contract_of(self.rocks.get(Family.CONTRACTS, felt(address)))
 
     def contract_node(self, path: NodePath) -> Node | None:
         return self._node(CONTRACT_TRIE, path)
@@ -110,12 +120,26 @@ class _Stored:
         return self._node(storage_trie(address), path)
 
     def _node(self, name: bytes, path: NodePath) -> Node | None:
-        data = self.rocks.get(Family.TRIE_NODES, name + path.to_bytes())
-        return None if data is None else node_from_bytes(data)
+        if (name, path) in self._reached:
+            return self._reached[name, path]
+        return self._many_nodes([(name, path)])[0]
+
+    def _many_nodes(self, places: Sequence[tuple[bytes, NodePath]]) -> list[Node | None]:
+        keys = [name + path.to_bytes() for name, path in places]
+        found = self.rocks.get_many(Family.TRIE_NODES, keys)
+        return [None if data is None else node_from_bytes(data) for data in found]
+
+
+def _contract_of(record: bytes | None) -> Contract | None:
+    if record is None:
+        return None
+    class_hash, nonce, storage_root = (from_bytes(value) for value in cut_hashes(record))
+    return Contract(class_hash, storage_root, nonce)
 
 
 def _apply(stored: _Stored, batch: Batch, diff: StateDiff, version: str) -> int:
     try:
+        stored.reach(diff)
         update = state.apply_state_diff(stored, diff, version)
     except MissingNode as error:
         raise StoreError(f"{stored.rocks.path}: the store is damaged: {error}") from error

@@ -1,0 +1,231 @@
+"""How long one big real block takes to verify: by the kernel, and by poseidon-py and crypto-cpp-py.
+
+Run ``python -m benchmarks.verify_block`` with recorded blocks at hand (``HERA_FIXTURES``). Block 19199 of mainnet
+(324 transactions, 1276 events, version 0.10.3) was recorded without its state update: its header is given the
+commitment of an empty one and a signature by a key of our own, all else is checked as it was recorded. Both ways
+run the same code; only what hashes lists, roots and pairs and verifies the signature is another.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from crypto_cpp_py.cpp_bindings import cpp_hash, cpp_verify
+from poseidon_py.poseidon_hash import poseidon_hash, poseidon_hash_many
+
+from benchmarks import Figure
+from benchmarks.blocks import VERSION, heavy_block
+from benchmarks.verify_scaling import settings_for
+from node import networks
+from starknet import gateway, native, signatures, trie
+from starknet.block import check_block
+from starknet.felt import HASH_BYTES, to_bytes32, to_wire, value
+from starknet.hashes import PairHash
+from starknet.network import Network
+from workers.verify import verify
+
+NETWORK, NUMBER = "mainnet", 19199
+ROUNDS = 9
+FASTER_MIN = 40.0
+OUTSIDE_MAX = 0.40
+SECRET = 0x1234567
+
+
+@dataclass(frozen=True)
+class Case:
+    """A block with what it takes to check it."""
+
+    network: Network
+    key: int
+    wire: gateway.WireBlock
+
+    def check(self) -> None:
+        """Check the whole block; raises RuleBroken."""
+        wire = self.wire
+        check_block(
+            self.network,
+            self.key,
+            wire.header,
+            wire.state_diff,
+            [],
+            wire.transactions,
+            wire.events,
+        )
+
+
+def fixtures() -> Path:
+    """The folder of recorded blocks."""
+    beside = Path(__file__).parents[2] / "shared" / "fixtures"
+    return Path(os.environ.get("HERA_FIXTURES", beside))
+
+
+def recorded_block() -> Case:
+    """The block as the module says; raises FileNotFoundError without the recorded blocks."""
+    file = fixtures() / NETWORK / "block" / f"{NUMBER}.json"
+    wire = gateway.block_from_gateway(json.loads(file.read_text()), None, None)
+    wire = gateway.fill_commitments(wire, wire.header.protocol_version)
+    r, s = signatures.sign(SECRET, value(wire.header.block_hash))
+    signature = wire.header.signatures.add()
+    signature.r.elements, signature.s.elements = to_wire(r), to_wire(s)
+    return Case(networks.load(NETWORK), signatures.public_key(SECRET), wire)
+
+
+def generated_check() -> Callable[[], None]:
+    """The verify stage on a block of today's form, all Poseidon."""
+    block = heavy_block(1)
+    settings = settings_for(Path())
+
+    def check() -> None:
+        deque(verify(settings, block), maxlen=0)
+
+    return check
+
+
+# ---- the kernel's functions, by other packages --------------------------------------------------------------------
+
+
+def cut(flat: bytes) -> list[int]:
+    """The felts of a buffer."""
+    starts = range(0, len(flat), HASH_BYTES)
+    return [int.from_bytes(flat[at : at + HASH_BYTES], "big") for at in starts]
+
+
+def lists(flat: bytes, offsets: Sequence[int]) -> Iterator[list[int]]:
+    """The lists of a buffer."""
+    felts = cut(flat)
+    for first, end in pairwise(offsets):
+        yield felts[first:end]
+
+
+def fold(felts: Sequence[int]) -> int:
+    """The Pedersen hash of a list."""
+    state = 0
+    for felt in (*felts, len(felts)):
+        state = cpp_hash(state, felt)
+    return state
+
+
+def other_pairs(pairs: bytes) -> bytes:
+    """As ``native.pedersen_pairs``."""
+    felts = cut(pairs)
+    return b"".join(
+        to_bytes32(cpp_hash(*pair)) for pair in zip(felts[::2], felts[1::2], strict=True)
+    )
+
+
+def other_chains(flat: bytes, offsets: Sequence[int]) -> bytes:
+    """As ``native.pedersen_chains``."""
+    return b"".join(to_bytes32(fold(felts)) for felts in lists(flat, offsets))
+
+
+def other_many(flat: bytes, offsets: Sequence[int]) -> bytes:
+    """As ``native.poseidon_many``."""
+    return b"".join(to_bytes32(poseidon_hash_many(felts)) for felts in lists(flat, offsets))
+
+
+def other_root(kind: int, height: int, values: bytes) -> bytes:
+    """As ``native.patricia_root``."""
+    pair: PairHash = cpp_hash if kind == native.PEDERSEN else poseidon_hash
+    leaves = dict(enumerate(cut(values)))
+    return to_bytes32(trie.update(lambda _: None, height, pair, leaves).root)
+
+
+def other_signature(signature: bytes) -> bytes:
+    """As ``native.ecdsa_verify``, of one signature."""
+    key, message, r, s = cut(signature)
+    good = cpp_verify(message, r, pow(s, -1, signatures.ORDER), key)
+    return b"\1" if good else b"\0"
+
+
+OTHERS: Mapping[tuple[Any, str], Callable[..., bytes]] = {
+    (native, "pedersen_pairs"): other_pairs,
+    (native, "pedersen_chains"): other_chains,
+    (native, "poseidon_many"): other_many,
+    (native, "patricia_root"): other_root,
+    (signatures, "ecdsa_verify"): other_signature,
+}
+
+
+@contextmanager
+def replaced(functions: Mapping[tuple[Any, str], Callable[..., bytes]]) -> Iterator[None]:
+    """Other functions in place of the kernel's."""
+    before = {place: getattr(*place) for place in functions}
+    try:
+        for (module, name), function in functions.items():
+            setattr(module, name, function)
+        yield
+    finally:
+        for (module, name), function in before.items():
+            setattr(module, name, function)
+
+
+class Clock:
+    """Seconds inside the functions that it has wrapped."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, function: Callable[..., bytes]) -> Callable[..., bytes]:
+        """The function, timed."""
+
+        def timed(*arguments: Any) -> bytes:
+            started = time.thread_time()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.thread_time() - started
+
+        return timed
+
+
+def seconds(run: Callable[[], None]) -> float:
+    """How long one call takes."""
+    started = time.thread_time()
+    run()
+    return time.thread_time() - started
+
+
+def outside(check: Callable[[], None]) -> float:
+    """The part of one check that is not spent in the kernel, median of rounds."""
+    check()
+    return 1 - statistics.median(inside(check) for _ in range(ROUNDS))
+
+
+def inside(check: Callable[[], None]) -> float:
+    """The part of one check that is spent in the kernel."""
+    clock = Clock()
+    with replaced({place: clock.wrap(getattr(*place)) for place in OTHERS}):
+        whole = seconds(check)
+    return clock.seconds / whole
+
+
+def run() -> list[Figure]:
+    """How many times faster the kernel's way is, and the part of it that is spent elsewhere."""
+    case = recorded_block()
+    case.check()
+    ours = statistics.median(seconds(case.check) for _ in range(ROUNDS))
+    with replaced(OTHERS):
+        theirs = seconds(case.check)
+    note = f"{ours * 1000:.0f} ms, by poseidon-py + crypto-cpp-py {theirs:.1f} s"
+    label = f"{NETWORK} block {NUMBER} verified, one core"
+    part = "part of it outside the kernel"
+    again = f"the same, generated block of {VERSION}"
+    whole = "the whole stage: messages decoded too"
+    return [
+        Figure(label, theirs / ours, FASTER_MIN, "at least", note),
+        Figure(part, outside(case.check), OUTSIDE_MAX, "at most", "calls of the kernel timed"),
+        Figure(again, outside(generated_check()), OUTSIDE_MAX, "at most", whole),
+    ]
+
+
+if __name__ == "__main__":
+    for figure in run():
+        print(figure)
