@@ -319,8 +319,6 @@ def _transaction(tx: Json) -> pb.TransactionInBlock:
     field = TRANSACTIONS.get((kind, version))
     if field is None:
         raise GatewayFormatError("type", f"{kind[:40]} has no version {version}")
-    if tx.get("proof_facts"):
-        raise GatewayFormatError("proof_facts", "have no field in the sync protocol yet")
     message = pb.TransactionInBlock(transaction_hash=_hash(_felt(tx, "transaction_hash")))
     body = getattr(message, field)
     body.SetInParent()
@@ -343,7 +341,8 @@ def _fill_transaction(body: Message, tx: Json, kind: str) -> None:
         elif field.enum_type is not None:
             setattr(body, field.name, _domain(tx, name))
         elif field.is_repeated:
-            getattr(body, field.name).extend(_wires(tx, name))
+            required = field.name != "proof_facts"  # newer than the transactions without them
+            getattr(body, field.name).extend(map(_wire, _felts(tx, name, required=required)))
         else:
             may_lack = (field.name, kind) in OPTIONAL
             part = getattr(body, field.name)
@@ -715,7 +714,8 @@ def _write_transaction(body: Message, kind: str, result: dict[str, Any]) -> None
         elif field.enum_type is not None:
             result[name] = int(value)
         elif field.is_repeated:
-            result[name] = _hexes(value)
+            if value or field.name != "proof_facts":
+                result[name] = _hexes(value)
         else:
             result[name] = hex(value) if field.name in ("tip", "version") else _hex(value)
 
