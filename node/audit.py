@@ -34,7 +34,31 @@ from workers import hash_table
 CHUNK_MAX = 16  # blocks that a process takes at once
 CHUNKS_PER_PROCESS = 4  # at least, so that all end at about the same time
 REASON_LENGTH_MAX = 300
+FIRST_BOUND = "0.13.2"  # the first version whose block hash binds all parts
 BLOCK_HASH = "header.block_hash"
+UNREAD = (  # fields of the answers that say nothing of their own, or nothing that the wire carries
+    "block.status",
+    "block.transaction_receipts.transaction_index",
+    "block.transaction_receipts.l1_to_l2_consumed_message",
+    "block.transaction_receipts.execution_resources.data_availability.l1_data_gas",
+    "state_update.old_root",
+)
+UNREAD_BEFORE_BOUND = (  # of several forms, and at times wrong: recomputed instead
+    "block.transaction_commitment",
+    "block.event_commitment",
+    "block.receipt_commitment",
+    "block.state_diff_commitment",
+    "block.state_diff_length",
+)
+UNBOUND_WITHOUT_HASH = (  # where even the block's own hash does not reproduce
+    "headers.number",
+    "headers.parent_hash",
+    "headers.state_root",
+    "headers.time",
+    "headers.sequencer_address",
+    "events",
+    "transactions.transaction.signature",
+)
 
 Json = dict[str, Any]
 
@@ -70,7 +94,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Report:
-    """How the checks of one recorded block went; ``uncovered`` are the wire fields that nothing binds."""
+    """How the checks of one recorded block went.
+
+    ``uncovered`` are the wire fields that nothing binds, ``unread`` fields of the answers that no check looks at.
+    """
 
     network: str
     file: str
@@ -79,6 +106,7 @@ class Report:
     transactions: int
     verdicts: tuple[Verdict, ...]
     uncovered: tuple[str, ...]
+    unread: tuple[str, ...]
 
     @property
     def outcome(self) -> Outcome:
@@ -99,7 +127,7 @@ def audit_task(task: Task) -> list[Report]:
 
 def audit_file(recording: Recording, path: Path) -> Report:
     """Audit the recorded block at ``path``. Whatever the file holds, the answer is a report."""
-    report = Report(recording.network.name, str(path), None, "", 0, (), ())
+    report = Report(recording.network.name, str(path), None, "", 0, (), (), UNREAD)
     try:
         block = _read(path)
         wire = gateway.block_from_gateway(block, None, None)
@@ -114,13 +142,17 @@ def audit_file(recording: Recording, path: Path) -> Report:
     )
     try:
         parts = _parts(recording, path.name, block, verdicts)
-        report = replace(report, uncovered=_uncovered(recording, wire))
     except (GatewayFormatError, UnknownVersion) as error:
         name = "header.version" if isinstance(error, UnknownVersion) else "block.format"
         return replace(report, verdicts=(*verdicts, _failed(name, error)))
     table_hash = _table_hash(recording, wire.header.number)
     verdicts += audit_block(recording.network, recording.key, parts, table_hash)
-    return replace(report, verdicts=tuple(map(_printable, verdicts)))
+    return replace(
+        report,
+        verdicts=tuple(map(_printable, verdicts)),
+        uncovered=_uncovered(report.version, verdicts),
+        unread=UNREAD + (() if is_fully_bound(report.version) else UNREAD_BEFORE_BOUND),
+    )
 
 
 class _Unreadable(Exception):
@@ -140,7 +172,7 @@ def _parts(recording: Recording, name: str, block: Json, verdicts: list[Verdict]
         if block.get("state_diff_commitment") is None or block.get("state_diff_length") is None:
             missing.add(Missing.COMMITMENT)
     else:
-        verdicts += _root_verdicts(state_update, wire)
+        verdicts.append(_agrees(state_update, wire))
     if not is_fully_bound(wire.header.protocol_version):
         missing.add(Missing.ROOTS)
     wire = gateway.with_stated_roots(wire, block)
@@ -169,21 +201,29 @@ def _joined(
         try:
             gateway.block_from_gateway(block, None, signature)
             gateway.signed_commitment(signature)
+            _check_number(block, signature)
         except GatewayFormatError as error:
             verdicts.append(_failed("signature.format", error))
             signature = None
     return gateway.block_from_gateway(block, state_update, signature), state_update, signature
 
 
-def _root_verdicts(state_update: Json, wire: WireBlock) -> list[Verdict]:
-    """The state update's own statement of the state root, which is no part of the wire."""
+def _check_number(block: Json, signature: Json) -> None:
+    """An old signature also states the block's number."""
+    if signature.get("block_number") not in (None, block.get("block_number")):
+        raise GatewayFormatError("block_number", "is of another block")
+
+
+def _agrees(state_update: Json, wire: WireBlock) -> Verdict:
+    """Whether the state update's own statement of the state root, which no wire message carries, is the block's."""
+    name = "state_update.new_root"
     stated = state_update.get("new_root")
     if stated is None:
-        return []
+        return Verdict(name, Outcome.NOT_VERIFIABLE, "the state update does not state it")
     is_hex = isinstance(stated, str) and gateway.HEX.fullmatch(stated)
     if is_hex and int(stated, 16) == value(wire.header.state_root):
-        return [Verdict("state_update.new_root", Outcome.PASSED)]
-    return [Verdict("state_update.new_root", Outcome.FAILED, "not the block's state root")]
+        return Verdict(name, Outcome.PASSED)
+    return Verdict(name, Outcome.FAILED, "it is not the block's state root")
 
 
 def _classes(
@@ -211,11 +251,13 @@ def _declared(wire: WireBlock) -> set[int]:
     return {class_hash for class_hash in hashes if class_hash is not None}
 
 
-def _uncovered(recording: Recording, wire: WireBlock) -> tuple[str, ...]:
-    """What nothing binds: with a table an old block is bound as one of 0.13.2 is."""
-    version = wire.header.protocol_version
-    in_table = _table_hash(recording, wire.header.number) is not None
-    return unbound_fields("0.13.2" if in_table and not is_fully_bound(version) else version)
+def _uncovered(version: str, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What nothing binds: a table binds of an old block what its own hash would since 0.13.2."""
+    in_table = Verdict("block.table_hash", Outcome.PASSED) in verdicts
+    fields = unbound_fields(FIRST_BOUND if in_table else version)
+    if in_table or Verdict(BLOCK_HASH, Outcome.PASSED) in verdicts:
+        return fields
+    return tuple(dict.fromkeys(fields + UNBOUND_WITHOUT_HASH))
 
 
 def _table_hash(recording: Recording, number: int) -> int | None:
@@ -334,12 +376,12 @@ def _recording(folder: Path, name: str | None, table: Path | None) -> Recording:
         raise ConfigError(f"--network: {error}") from None
     key = network.public_key
     if key is None:
-        key = _recorded_key(folder)
+        key = recorded_key(folder)
     return Recording(network, folder, key, table)
 
 
-def _recorded_key(folder: Path) -> int | None:
-    """The key that the gateway gave, where one was recorded."""
+def recorded_key(folder: Path) -> int | None:
+    """Return the key that the gateway gave, where one was recorded; ConfigError if the file holds none."""
     for path in sorted((folder / "public_key").glob("*.json")):
         try:
             return networks.felt(path.read_text("utf-8").strip().strip('"'))
@@ -428,4 +470,5 @@ def _as_json(report: Report) -> Json:
             for verdict in report.verdicts
         ],
         "uncovered": list(report.uncovered),
+        "unread": list(report.unread),
     }

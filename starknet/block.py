@@ -45,7 +45,7 @@ TRANSACTIONS, EVENTS = "transactions", "events"
 COUNT_MAX = 10_000_000  # of transactions, events or state changes in one block
 SIGNATURES_MAX = 4
 ALIAS_DATA_GAS = 32  # L1 data gas of one new state alias
-ONLY_BY_TABLE = "before 0.13.2 only a table of hashes binds it"
+ONLY_BY_TABLE = "before 0.13.2 only a table of hashes binds this root"
 REPAIRS_MAX = 64  # tries to find the data gas that a receipt lacks
 
 RECEIPT_TYPES = {

@@ -472,6 +472,8 @@ def _receipt_common(receipt: Json, *, fri: bool) -> pb.Receipt.Common:
         with _inside(f"l2_to_l1_messages[{index}]"):
             common.messages_sent.append(_message_to_l1(_checked(message)))
     status = _text(receipt, "execution_status", "")
+    if status not in ("", "SUCCEEDED", "REVERTED"):
+        raise GatewayFormatError("execution_status", "is neither SUCCEEDED nor REVERTED")
     if status == "REVERTED" or (not status and receipt.get("revert_error") is not None):
         common.revert_reason = _text(receipt, "revert_error", "")
     return common
