@@ -4,13 +4,25 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from node.banner import VERSION
-from node.config import EX_CONFIG, KEYS, Config, ConfigError, load, port
+from node.config import (
+    EX_CONFIG,
+    KEYS,
+    Config,
+    ConfigError,
+    cores,
+    hash_table_file,
+    load,
+    port,
+    worker_count,
+)
 
+Given = TypeVar("Given")
+Parsed = TypeVar("Parsed")
 OptionAdder = Callable[[Callable[..., Any]], Callable[..., Any]]
 _DEVNET_VERSION = "0.13.4"
 _BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
@@ -136,6 +148,62 @@ def status(url: str, as_json: bool) -> None:
     sys.exit(shown.show(url, as_json=as_json))
 
 
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@click.option("--network", metavar="NAME", help="Their network (the folder's name if absent).")
+@click.option(
+    "--block-hash-table",
+    "table",
+    metavar="FILE",
+    help="Hashes by the rules of 0.13.2 of old blocks.",
+)
+@click.option("--workers", metavar="N", help="Processes that verify (one a core if absent).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def verify(
+    paths: tuple[Path, ...],
+    network: str | None,
+    table: str | None,
+    workers: str | None,
+    as_json: bool,
+) -> None:
+    """Check recorded blocks: folders with block/ state_update/ signature/ class/ public_key/, or block files.
+
+    What was not recorded is said and not counted as failed. Exit code 1: a check failed.
+    """
+    from node import audit
+
+    path = None if table is None else _checked("--block-hash-table", hash_table_file, Path(table))
+    count = cores() if workers is None else _checked("--workers", worker_count, workers)
+    sys.exit(_one_line(lambda: audit.run(paths, network, path, count, as_json=as_json)))
+
+
+@cli.group()
+def hashes() -> None:
+    """Tables of block hashes, which bind what the hashes of blocks before 0.13.2 leave open."""
+
+
+@hashes.command()
+@click.option(
+    "--db-path",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A trusted store.",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The table to write.",
+)
+def build(db_path: Path, out: Path) -> None:
+    """Make the table of a trusted store, for --block-hash-table."""
+    from node import hashes as made
+
+    sys.exit(_one_line(lambda: made.build(db_path, out)))
+
+
 @cli.group()
 def gateway() -> None:
     """A local feeder gateway, for tests and for networks of one's own."""
@@ -234,7 +302,7 @@ def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _checked(name: str, parse: Callable[[str], int], text: str) -> int:
+def _checked(name: str, parse: Callable[[Given], Parsed], text: Given) -> Parsed:
     try:
         return parse(text)
     except ValueError as error:

@@ -22,6 +22,7 @@ from broker import endpoint
 from node import networks
 from node.banner import VERSION
 from starknet.network import Network
+from workers import hash_table
 from workers.settings import P2PSettings, Settings
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Config:
     public_key: int | None
     verify_workers: int
     memory_budget_mib: int
+    block_hash_table: Path | None
     given: tuple[tuple[str, str], ...]
 
     @property
@@ -151,6 +153,7 @@ class Config:
             http_port=self.http_port,
             public_key=public_key,
             version=VERSION,
+            block_hash_table=self.block_hash_table,
         )
 
     def _p2p_settings(self) -> P2PSettings:
@@ -202,6 +205,12 @@ KEYS = (
     ),
     Key("verify-workers", "int", "Processes that verify blocks (one a core if absent).", "N"),
     Key("memory-budget", "int", "MiB of blocks in flight, not yet stored.", "MIB", "256"),
+    Key(
+        "block-hash-table",
+        "text",
+        "Hashes by the rules of 0.13.2 of the blocks before it (32 bytes each, from block 0), to check them by.",
+        "FILE",
+    ),
     Key("cn-name", "text", "Custom network: name (all cn-* options or none).", "NAME"),
     Key("cn-feeder-url", "text", "Custom network: feeder gateway.", "URL"),
     Key("cn-gateway-url", "text", "Custom network: gateway.", "URL"),
@@ -335,12 +344,15 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_private_key=get("p2p-private-key", _private_key, None),
         feeder_url=get("feeder-url", feeder_url, None),
         public_key=get("public-key", networks.felt, None),
-        verify_workers=get("verify-workers", lambda text: _number(text, 1, WORKERS_MAX), cores()),
+        verify_workers=get("verify-workers", worker_count, cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
+        block_hash_table=get("block-hash-table", lambda text: hash_table_file(cwd / text), None),
         given=(),
     )
     _check_together(config)
     given = values.texts() | {"db-path": str(config.db_path)}
+    if config.block_hash_table is not None:
+        given["block-hash-table"] = str(config.block_hash_table)
     return replace(config, given=tuple(sorted(given.items())))
 
 
@@ -407,6 +419,11 @@ def port(text: str) -> int:
     return _number(text, 1, 65535)
 
 
+def worker_count(text: str) -> int:
+    """Read a number of processes."""
+    return _number(text, 1, WORKERS_MAX)
+
+
 def host(text: str) -> str:
     """Read an IP address or a host name."""
     try:
@@ -427,6 +444,15 @@ def feeder_url(text: str) -> str:
 def gateway_url(text: str) -> str:
     """Read the gateway's URL; a URL without a path gets the gateway's own."""
     return _with_path(text, "gateway/")
+
+
+def hash_table_file(path: Path) -> Path:
+    """Read the path of a table of block hashes, as an absolute one."""
+    try:
+        hash_table.entries(path)
+    except hash_table.TableError as error:
+        raise ValueError(str(error)) from None
+    return Path(os.path.abspath(path))
 
 
 def cores() -> int:

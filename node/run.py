@@ -12,6 +12,7 @@ from node.banner import VERSION, banner
 from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Signals, Supervisor
+from workers import hash_table
 from workers import log as logs
 from workers.log import fields, log
 
@@ -77,11 +78,19 @@ def _say_what_is_unbound(config: Config) -> None:
     """Name what a peer could change in a block without any check noticing; old forms of the hash leave out much."""
     from starknet.block import unbound_fields  # here: the protocol's rules take a while to load
 
+    until = None
+    if config.block_hash_table is not None:
+        until = hash_table.entries(config.block_hash_table) - 1
+        log.info(
+            "A table of block hashes binds what old hashes leave open",
+            extra=fields(table=str(config.block_hash_table), up_to_block=until),
+        )
     oldest = "" if config.network.first_07_block > 0 else OLDEST_VERSION
     log.info(
         "Neither block hash nor signature binds these fields: they are as true as the peer that sent them",
         extra=fields(
             in_blocks_before_0_13_2=unbound_fields(oldest),
+            **({} if until is None else {"these_only_after_block": until}),
             in_later_blocks=unbound_fields(NEW_VERSION),
         ),
     )

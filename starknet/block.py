@@ -1,12 +1,14 @@
 """Whole blocks: lets through only headers and blocks whose every hash, commitment and signature holds.
 
-``check_header`` judges a header alone, ``check_block`` a header with its four other parts. Whatever a remote
-peer sends, nothing but RuleBroken is raised. What an era's hash and signature leave open is in ``UNBOUND``.
+``check_header`` judges a header alone, ``check_block`` a header with its four other parts; ``audit_block`` judges
+what was recorded of a block and says of each check in ``CHECKS`` how it went. Whatever a remote peer sends,
+nothing but RuleBroken is raised. What an era's hash and signature leave open is in ``UNBOUND``.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +45,7 @@ TRANSACTIONS, EVENTS = "transactions", "events"
 COUNT_MAX = 10_000_000  # of transactions, events or state changes in one block
 SIGNATURES_MAX = 4
 ALIAS_DATA_GAS = 32  # L1 data gas of one new state alias
+ONLY_BY_TABLE = "before 0.13.2 only a table of hashes binds this root"
 REPAIRS_MAX = 64  # tries to find the data gas that a receipt lacks
 
 RECEIPT_TYPES = {
@@ -154,6 +157,53 @@ class CheckedBlock:
     class_hashes: list[int]
 
 
+class NotVerifiable(Exception):
+    """A check that nobody could make with what there is; the text says why. Nothing is known to be wrong."""
+
+
+class Missing(StrEnum):
+    """What an auditor was not given of a block; peers always send all of it."""
+
+    STATE_UPDATE = "state update"
+    COMMITMENT = "state diff commitment"  # neither stated nor to be had from a state update
+    SIGNATURE = "signature"
+    CLASSES = "class definitions"  # some of them
+    ROOTS = "roots"  # those in the header are the auditor's own, nobody stated them
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A header and the four other parts of its block.
+
+    ``signed_commitment``: the state diff commitment that an old signature states to be made over.
+    """
+
+    header: SignedBlockHeader
+    state_diff: Sequence[StateDiffsResponse] = ()
+    classes: Sequence[Class] = ()
+    transactions: Sequence[TransactionWithReceipt] = ()
+    events: Sequence[Event] = ()
+    missing: frozenset[Missing] = frozenset()
+    signed_commitment: int | None = None
+
+
+class Outcome(StrEnum):
+    """How one check of an audit went."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_VERIFIABLE = "not verifiable"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of an audit: its name, how it went and, unless it passed, why (``rule: detail`` where it failed)."""
+
+    check: str
+    outcome: Outcome
+    reason: str = ""
+
+
 def check_header(
     network: Network, key: int | None, header: SignedBlockHeader, parent_hash: int | None = None
 ) -> CheckedHeader:
@@ -161,20 +211,19 @@ def check_header(
 
     Raises RuleBroken with ``headers`` guilty.
     """
+    block = _open(network, key, Parts(header), None)
+    _check_fields(block)
+    if block.rules.receipts_in_hash:
+        _check_bound_hash(block)
     with _reading(HEADERS):
-        rules = _rules_of(header)
-        _require_fields(header, rules)
-        stated = get(header, "block_hash")
-        if rules.receipts_in_hash and stated != hashing.block_hash(header, rules):
-            raise RuleBroken("header.block_hash", (HEADERS,), f"not {stated:#x}")
         if parent_hash is not None and get(header, "parent_hash") != parent_hash:
             raise RuleBroken("header.parent", (HEADERS,), f"not {parent_hash:#x}")
-        signed = key is None or _is_signed(key, header, stated)
-        if not signed and rules.receipts_in_hash:
+        signed = key is None or _is_signed(key, header, block.stated_hash)
+        if not signed and block.rules.receipts_in_hash:
             raise RuleBroken("header.signature", (HEADERS,), "not by the sequencer")
         return CheckedHeader(
             number=header.number,
-            block_hash=stated,
+            block_hash=block.stated_hash,
             parent_hash=get(header, "parent_hash"),
             version=header.protocol_version,
             transactions=header.transactions.n_leaves,
@@ -192,43 +241,93 @@ def check_block(
     classes: Sequence[Class],
     transactions: Sequence[TransactionWithReceipt],
     events: Sequence[Event],
+    table_hash: int | None = None,
 ) -> CheckedBlock:
-    """Check all five parts of a block against each other, cheap rules first; raises RuleBroken."""
-    checked = check_header(network, key, header)
-    block = _Block(network, key, header, rules_for(checked.version), transactions, events)
-    _check_counts(block)
-    diff = _check_state_diff(block, state_diff)
-    if checked.signature_pending:
-        _check_pair_signature(block, checked.block_hash, diff)
-    hashes = _check_transaction_hashes(block)
-    _check_receipt_types(block)
-    if not block.rules.receipts_in_hash:
-        _check_classic_hash(block, hashes)
-    _check_transaction_root(block, hashes)
-    _check_receipt_root(block, hashes)
-    _check_event_order(block, hashes)
-    _check_event_root(block)
-    class_hashes = _check_classes(block, diff, classes)
+    """Check all five parts of a block against each other, cheap rules first; raises RuleBroken.
+
+    ``table_hash`` is what a trusted table holds for a block before 0.13.2: its hash by the rules of 0.13.2.
+    """
+    parts = Parts(header, state_diff, classes, transactions, events)
+    block = _open(network, key, parts, table_hash)
+    for check in _checks_for(block):
+        with suppress(NotVerifiable):  # no part is missing: what is left is the chain's own quirk
+            check.run(block)
     return CheckedBlock(
-        number=checked.number,
-        block_hash=checked.block_hash,
-        parent_hash=checked.parent_hash,
+        number=header.number,
+        block_hash=block.stated_hash,
+        parent_hash=value(header.parent_hash),
         state_root=value(header.state_root),
-        transaction_hashes=hashes,
-        class_hashes=class_hashes,
+        transaction_hashes=block.known_hashes,
+        class_hashes=block.class_hashes,
     )
 
 
-@dataclass(frozen=True)
+def audit_block(
+    network: Network, key: int | None, parts: Parts, table_hash: int | None = None
+) -> list[Verdict]:
+    """Make every check of ``check_block`` that the given parts allow, also after one has failed."""
+    try:
+        block = _open(network, key, parts, table_hash)
+    except RuleBroken as broken:
+        return [Verdict("header.version", Outcome.FAILED, str(broken))]
+    verdicts = []
+    for check in _checks_for(block):
+        try:
+            if block.malformed:
+                raise NotVerifiable("the header is malformed")
+            check.run(block)
+            verdict = Verdict(check.name, Outcome.PASSED)
+        except NotVerifiable as reason:
+            verdict = Verdict(check.name, Outcome.NOT_VERIFIABLE, str(reason))
+        except RuleBroken as broken:
+            verdict = Verdict(check.name, Outcome.FAILED, str(broken))
+            block.malformed |= check.run is _check_fields
+        verdicts.append(verdict)
+    if block.pair_signed and block.diff is not None:  # the signature, checked later, is over it
+        bound_after_all = Verdict("state_diff", Outcome.NOT_VERIFIABLE, ONLY_BY_TABLE)
+        passed = Verdict("state_diff", Outcome.PASSED)
+        verdicts = [passed if verdict == bound_after_all else verdict for verdict in verdicts]
+    return verdicts
+
+
+@dataclass
 class _Block:
-    """The parts of a block that several checks need, with its rules."""
+    """A block under check: its parts, its rules, and what the checks so far have found."""
 
     network: Network
     key: int | None
-    header: SignedBlockHeader
+    parts: Parts
     rules: Rules
-    pairs: Sequence[TransactionWithReceipt]
-    events: Sequence[Event]
+    table_hash: int | None
+    malformed: bool = False
+    table_bound: bool = False  # the table's hash fits the header
+    pair_signed: bool = False  # the signature is over hash and state diff
+    diff: StateDiff | None = None
+    hashes: list[int] | None = None
+    class_hashes: list[int] = field(default_factory=list)
+
+    @property
+    def header(self) -> SignedBlockHeader:
+        return self.parts.header
+
+    @property
+    def pairs(self) -> Sequence[TransactionWithReceipt]:
+        return self.parts.transactions
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return self.parts.events
+
+    @property
+    def stated_hash(self) -> int:
+        return value(self.header.block_hash)
+
+    @property
+    def known_hashes(self) -> list[int]:
+        """The transactions' hashes; only an audit, which goes on after a failure, can lack them."""
+        if self.hashes is None:
+            raise NotVerifiable("the transactions' hashes do not hold")
+        return self.hashes
 
     @cached_property
     def event_felts(self) -> list[EventFelts]:
@@ -242,11 +341,23 @@ class _Block:
     def receipts(self) -> list[Receipt]:
         return [pair.receipt for pair in self.pairs]
 
+    def lacks(self, *missing: Missing) -> bool:
+        """Whether any of this was not given."""
+        return not self.parts.missing.isdisjoint(missing)
+
     def suspects(self, *components: str) -> tuple[str, ...]:
-        """Who may have lied where parts disagree with the header: it is beyond doubt only if hash and key bind it."""
-        if self.rules.receipts_in_hash and self.key is not None:
+        """Who may have lied where parts disagree with the header: it is beyond doubt only if it is bound."""
+        if self.table_bound or (self.rules.receipts_in_hash and self.key is not None):
             return components
         return (HEADERS, *components)
+
+
+def _open(network: Network, key: int | None, parts: Parts, table_hash: int | None) -> _Block:
+    try:
+        rules = rules_for(parts.header.protocol_version)
+    except UnknownVersion as error:
+        raise RuleBroken("header.version", (HEADERS,), str(error)) from error
+    return _Block(network, key, parts, rules, table_hash)
 
 
 @contextmanager
@@ -263,11 +374,10 @@ def _reading(component: str) -> Iterator[None]:
 # ---- header -----------------------------------------------------------------------------------------------------
 
 
-def _rules_of(header: SignedBlockHeader) -> Rules:
-    try:
-        return rules_for(header.protocol_version)
-    except UnknownVersion as error:
-        raise RuleBroken("header.version", (HEADERS,), str(error)) from error
+def _check_fields(block: _Block) -> None:
+    with _reading(HEADERS):
+        get(block.header, "block_hash")
+        _require_fields(block.header, block.rules)
 
 
 def _require_fields(header: SignedBlockHeader, rules: Rules) -> None:
@@ -292,6 +402,15 @@ def _require_fields(header: SignedBlockHeader, rules: Rules) -> None:
         raise RuleBroken("header.counts", (HEADERS,), f"{max(counts)} items in one block")
 
 
+def _check_bound_hash(block: _Block) -> None:
+    if block.lacks(Missing.COMMITMENT):
+        raise NotVerifiable("neither a state update nor a state diff commitment is given")
+    with _reading(HEADERS):
+        found = hashing.block_hash(block.header, block.rules)
+    if found != block.stated_hash:
+        raise RuleBroken("header.block_hash", (HEADERS,), f"not {block.stated_hash:#x}")
+
+
 def _is_signed(key: int, header: SignedBlockHeader, message: int) -> bool:
     """Whether there is a signature, and each of them is the key's."""
     if not 0 < len(header.signatures) <= SIGNATURES_MAX:
@@ -302,20 +421,55 @@ def _is_signed(key: int, header: SignedBlockHeader, message: int) -> bool:
     )
 
 
-def _check_pair_signature(block: _Block, stated_hash: int, diff: StateDiff) -> None:
-    message = poseidon_many([stated_hash, commitments.old_state_diff_commitment(diff)])
+def _check_signature(block: _Block) -> None:
+    """The sequencer's signature of the hash; of an old block also of the pair of hash and old commitment."""
+    if block.lacks(Missing.SIGNATURE):
+        raise NotVerifiable("no signature is given")
+    if block.key is None:
+        raise NotVerifiable("the sequencer's key is not known")
     with _reading(HEADERS):
-        signed = block.key is None or _is_signed(block.key, block.header, message)
-    if not signed:
-        raise RuleBroken("header.signature", block.suspects(STATE_DIFFS), "not by the sequencer")
+        if _is_signed(block.key, block.header, block.stated_hash):
+            return
+        if block.rules.receipts_in_hash:
+            raise RuleBroken("header.signature", (HEADERS,), "not by the sequencer")
+        message = poseidon_many([block.stated_hash, _signed_commitment(block)])
+        block.pair_signed = _is_signed(block.key, block.header, message)
+    if not block.pair_signed:
+        guilty = (HEADERS,) if block.table_bound else (HEADERS, STATE_DIFFS)
+        raise RuleBroken("header.signature", guilty, "not by the sequencer")
 
 
-def _check_classic_hash(block: _Block, hashes: Sequence[int]) -> None:
-    first, last = block.network.unverifiable_from, block.network.unverifiable_to
-    if first is not None and last is not None and first <= block.header.number <= last:
-        return  # the chain's own hashes do not reproduce here; its signature is all there is
+def _signed_commitment(block: _Block) -> int:
+    stated = block.parts.signed_commitment
+    if block.diff is not None:
+        found = commitments.old_state_diff_commitment(block.diff)
+        if stated not in (None, found):
+            detail = f"{found:#x} where the signature states {stated:#x}"
+            raise RuleBroken("header.signed_commitment", (HEADERS, STATE_DIFFS), detail)
+        return found
+    if stated is None:
+        raise NotVerifiable("it is not over the hash alone, and no state update is given")
+    return stated
+
+
+def _check_table_hash(block: _Block) -> None:
+    """The hash by the rules of 0.13.2 that a trusted table holds: it binds what the block's own hash does not."""
+    if block.table_hash is None:
+        raise NotVerifiable("no table holds this block's hash by the rules of 0.13.2")
+    if block.lacks(Missing.STATE_UPDATE):
+        raise NotVerifiable("no state update is given")
+    with _reading(HEADERS):
+        found = hashing.block_hash(block.header, block.rules)
+    if found != block.table_hash:
+        detail = f"{found:#x} where the table has {block.table_hash:#x}"
+        raise RuleBroken("block.table_hash", (HEADERS,), detail)
+    block.table_bound = True
+
+
+def _check_classic_hash(block: _Block) -> None:
     rules = block.rules
     with _reading(TRANSACTIONS):
+        hashes = block.known_hashes
         transactions_root = commitments.transaction_commitment(rules, hashes, block.transactions)
     with _reading(EVENTS):
         events_root = commitments.event_root(rules, block.event_felts)
@@ -325,10 +479,16 @@ def _check_classic_hash(block: _Block, hashes: Sequence[int]) -> None:
         events=len(block.events),
         events_root=events_root,
     )
-    stated = value(block.header.block_hash)
-    if stated not in hashing.classic_block_hashes(block.header, found, block.network):
-        guilty = block.suspects(TRANSACTIONS, EVENTS)
-        raise RuleBroken("header.block_hash", guilty, f"not {stated:#x}")
+    if block.stated_hash in hashing.classic_block_hashes(block.header, found, block.network):
+        return
+    first, last = block.network.unverifiable_from, block.network.unverifiable_to
+    if first is not None and last is not None and first <= block.header.number <= last:
+        # the chain's own hashes do not reproduce here; the signature is all there is
+        raise NotVerifiable(
+            f"the hashes of {block.network.name} {first} to {last} follow no known rule"
+        )
+    guilty = (HEADERS, TRANSACTIONS, EVENTS)  # no table binds the stated hash itself
+    raise RuleBroken("header.block_hash", guilty, f"not {block.stated_hash:#x}")
 
 
 # ---- counts and state diff --------------------------------------------------------------------------------------
@@ -344,10 +504,12 @@ def _check_counts(block: _Block) -> None:
         raise RuleBroken("events.count", block.suspects(EVENTS), detail)
 
 
-def _check_state_diff(block: _Block, messages: Sequence[StateDiffsResponse]) -> StateDiff:
+def _check_state_diff(block: _Block) -> None:
+    if block.lacks(Missing.STATE_UPDATE):
+        raise NotVerifiable("no state update is given")
     with _reading(STATE_DIFFS):
         try:
-            diff = commitments.read_state_diff(messages)
+            diff = commitments.read_state_diff(block.parts.state_diff)
         except StateDiffError as error:
             raise RuleBroken(error.rule, (STATE_DIFFS,), error.detail) from error
     stated = block.header.state_diff_commitment
@@ -355,21 +517,23 @@ def _check_state_diff(block: _Block, messages: Sequence[StateDiffsResponse]) -> 
     if length != stated.state_diff_length:
         detail = f"{length} of {stated.state_diff_length}"
         raise RuleBroken("state_diff.length", block.suspects(STATE_DIFFS), detail)
+    block.diff = diff
     root = commitments.state_diff_commitment(diff)
     _compare(block, "header.state_diff_commitment.root", value(stated.root), root, STATE_DIFFS)
-    return diff
 
 
 def _compare(block: _Block, rule: str, stated: int, found: int, component: str) -> None:
     if stated != found:
         detail = f"{found:#x} where the header has {stated:#x}"
         raise RuleBroken(rule, block.suspects(component), detail)
+    if block.lacks(Missing.ROOTS) and not block.table_bound:
+        raise NotVerifiable(ONLY_BY_TABLE)
 
 
 # ---- transactions and receipts ----------------------------------------------------------------------------------
 
 
-def _check_transaction_hashes(block: _Block) -> list[int]:
+def _check_transaction_hashes(block: _Block) -> None:
     with _reading(TRANSACTIONS):
         for pair in block.pairs:
             require(pair, "transaction", "receipt")
@@ -382,7 +546,7 @@ def _check_transaction_hashes(block: _Block) -> list[int]:
         )
         detail = f"number {index}: {found[index]:#x}, not {stated[index]:#x}"
         raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
-    return found
+    block.hashes = found
 
 
 def _check_receipt_types(block: _Block) -> None:
@@ -413,7 +577,8 @@ def _check_receipt_fields(index: int, pair: TransactionWithReceipt) -> None:
             raise RuleBroken("receipts.contract_address", (TRANSACTIONS,), detail)
 
 
-def _check_transaction_root(block: _Block, hashes: Sequence[int]) -> None:
+def _check_transaction_root(block: _Block) -> None:
+    hashes = block.known_hashes
     with _reading(TRANSACTIONS):
         rules = wire_rules(block.rules)
         root = commitments.transaction_commitment(rules, hashes, block.transactions)
@@ -421,7 +586,8 @@ def _check_transaction_root(block: _Block, hashes: Sequence[int]) -> None:
     _compare(block, "header.transactions.root", stated, root, TRANSACTIONS)
 
 
-def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
+def _check_receipt_root(block: _Block) -> None:
+    hashes = block.known_hashes
     stated = value(block.header.receipts)
     with _reading(TRANSACTIONS):
         leaves = commitments.receipt_leaves(hashes, block.receipts)
@@ -431,7 +597,8 @@ def _check_receipt_root(block: _Block, hashes: Sequence[int]) -> None:
     _compare(block, "header.receipts", stated, root, TRANSACTIONS)
 
 
-def _check_event_order(block: _Block, hashes: Sequence[int]) -> None:
+def _check_event_order(block: _Block) -> None:
+    hashes = block.known_hashes
     position = {to_bytes32(transaction): index for index, transaction in enumerate(hashes)}
     last = 0
     with _reading(EVENTS):
@@ -507,23 +674,40 @@ def _data_gas(receipt: Receipt) -> int:
 # ---- classes ----------------------------------------------------------------------------------------------------
 
 
-def _check_classes(block: _Block, diff: StateDiff, classes: Sequence[Class]) -> list[int]:
-    """The classes' hashes; each declared class must be there, and none that the state diff does not name."""
-    declared = set(diff.declared) | diff.cairo0
-    named = declared | set(diff.class_hashes.values())
-    stated = _stated_class_hashes(classes)
+def _check_classes(block: _Block) -> None:
+    """Each definition fits its hash; each declared class must be there, and none that the state diff does not name."""
+    if block.diff is None and not block.lacks(Missing.STATE_UPDATE):
+        raise NotVerifiable("the state diff does not hold")
+    if block.diff is None:
+        declared = _declared_by_transactions(block)
+        named = declared
+    else:
+        declared = set(block.diff.declared) | block.diff.cairo0
+        named = declared | set(block.diff.class_hashes.values())
+    stated = _stated_class_hashes(block.parts.classes)
     guilty = block.suspects(CLASSES)
-    if not block.rules.receipts_in_hash:
+    if not block.rules.receipts_in_hash and not block.table_bound:
         guilty = (HEADERS, STATE_DIFFS, CLASSES)
     extra = [class_hash for class_hash in stated if class_hash not in named]
     if extra:
         raise RuleBroken("classes.extra", guilty, f"{extra[0]:#x}")
     missing = _required_classes(block, declared) - set(stated)
-    if missing:
+    if missing and not block.lacks(Missing.CLASSES):
         raise RuleBroken("classes.missing", guilty, f"{min(missing):#x}")
-    for class_hash, definition in zip(stated, classes, strict=True):
+    for class_hash, definition in zip(stated, block.parts.classes, strict=True):
         _check_class_hash(class_hash, definition)
-    return stated
+    block.class_hashes = stated
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise NotVerifiable(f"no definition is given of {min(missing):#x}{more}")
+    if block.diff is None:
+        raise NotVerifiable("no state update is given to say which classes there are")
+
+
+def _declared_by_transactions(block: _Block) -> set[int]:
+    with _reading(TRANSACTIONS):
+        found = {declared_class(transaction) for transaction in block.transactions}
+    return {class_hash for class_hash in found if class_hash is not None}
 
 
 def _stated_class_hashes(classes: Sequence[Class]) -> list[int]:
@@ -544,7 +728,7 @@ def _required_classes(block: _Block, declared: set[int]) -> set[int]:
     """Classes whose definition must come; a migrated one was declared, and came, long before."""
     if not block.rules.migrates_classes:
         return declared
-    return declared & {declared_class(transaction) for transaction in block.transactions}
+    return declared & _declared_by_transactions(block)
 
 
 def _check_class_hash(stated: int, definition: Class) -> None:
@@ -557,3 +741,43 @@ def _check_class_hash(stated: int, definition: Class) -> None:
             raise RuleBroken("classes.malformed", (CLASSES,), f"{stated:#x}: {error}") from error
     if found != stated:
         raise RuleBroken("classes.hash", (CLASSES,), f"{found:#x}, not {stated:#x}")
+
+
+# ---- the list of checks -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named step of checking a block; ``bound`` limits it to blocks that their hash binds wholly, or to others.
+
+    ``run`` raises RuleBroken, or NotVerifiable where nobody could tell.
+    """
+
+    name: str
+    run: Callable[[_Block], None]
+    bound: bool | None = None
+
+
+# In this order, cheap ones first. A name may stand twice, for two eras.
+CHECKS: tuple[Check, ...] = (
+    Check("header.fields", _check_fields),
+    Check("header.block_hash", _check_bound_hash, bound=True),
+    Check("header.signature", _check_signature, bound=True),
+    Check("block.table_hash", _check_table_hash, bound=False),
+    Check("block.counts", _check_counts),
+    Check("state_diff", _check_state_diff),
+    Check("header.signature", _check_signature, bound=False),
+    Check("transactions.hash", _check_transaction_hashes),
+    Check("receipts.fields", _check_receipt_types),
+    Check("header.block_hash", _check_classic_hash, bound=False),
+    Check("transactions.root", _check_transaction_root),
+    Check("receipts.root", _check_receipt_root),
+    Check("events.order", _check_event_order),
+    Check("events.root", _check_event_root),
+    Check("classes", _check_classes),
+)
+
+
+def _checks_for(block: _Block) -> Iterator[Check]:
+    era = block.rules.receipts_in_hash
+    return (check for check in CHECKS if check.bound in (None, era))

@@ -17,7 +17,7 @@ from starknet import classes, commitments, felt
 from starknet.felt import FeltError, FieldMissing, HasElements, P, to_bytes32, to_wire
 from starknet.hashes import keccak
 from starknet.transactions import deployed_address
-from starknet.versions import rules_for, wire_rules
+from starknet.versions import is_fully_bound, rules_for, wire_rules
 from starknet.wire import sync_pb2 as pb
 
 HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,64})")
@@ -65,6 +65,12 @@ OPTIONAL = {  # (field, kind) that the first blocks lack and the wire requires
     ("max_fee", "declare_v0"),
     ("nonce", "l1_handler"),
 }
+ROOTS = (
+    "transaction_commitment",
+    "event_commitment",
+    "receipt_commitment",
+    "state_diff_commitment",
+)
 ENTRY_POINTS = {"EXTERNAL": "externals", "L1_HANDLER": "l1_handlers", "CONSTRUCTOR": "constructors"}
 
 Json = Mapping[str, Any]
@@ -148,6 +154,40 @@ def fill_commitments(wire: WireBlock, version: str) -> WireBlock:
     header.receipts.CopyFrom(_hash(receipt_root))
     header.state_diff_commitment.root.CopyFrom(_hash(commitments.state_diff_commitment(diff)))
     return replace(wire, header=header)
+
+
+def with_stated_roots(wire: WireBlock, block: Json) -> WireBlock:
+    """Return the block with the roots that the answer of get_block states, and recomputed ones where it states none.
+
+    Old blocks get recomputed ones only: what the gateway states of them is of another form, and at times wrong.
+    Raises as `fill_commitments` does.
+    """
+    version = wire.header.protocol_version
+    if not is_fully_bound(version):
+        return fill_commitments(wire, version)
+    stated = {name: _felt(block, name) for name in ROOTS if block.get(name) is not None}
+    if len(stated) < len(ROOTS):
+        wire = fill_commitments(wire, version)
+    header = wire.header
+    roots = (
+        header.transactions.root,
+        header.events.root,
+        header.receipts,
+        header.state_diff_commitment.root,
+    )
+    for name, root in zip(ROOTS, roots, strict=True):
+        if name in stated:
+            root.CopyFrom(_hash(stated[name]))
+    if block.get("state_diff_length") is not None:
+        header.state_diff_commitment.state_diff_length = _number(block, "state_diff_length", U64)
+    return wire
+
+
+def signed_commitment(signature: Json) -> int | None:
+    """Return the state diff commitment that an old answer of get_signature is made over; None for a new answer."""
+    old_form = _map(signature, "signature_input")
+    with _inside("signature_input"):
+        return _felt(old_form, "state_diff_commitment") if old_form else None
 
 
 def class_from_gateway(definition: Json, class_hash: int) -> pb.Class:
@@ -319,8 +359,6 @@ def _transaction(tx: Json) -> pb.TransactionInBlock:
     field = TRANSACTIONS.get((kind, version))
     if field is None:
         raise GatewayFormatError("type", f"{kind[:40]} has no version {version}")
-    if tx.get("proof_facts"):
-        raise GatewayFormatError("proof_facts", "have no field in the sync protocol yet")
     message = pb.TransactionInBlock(transaction_hash=_hash(_felt(tx, "transaction_hash")))
     body = getattr(message, field)
     body.SetInParent()
@@ -343,7 +381,8 @@ def _fill_transaction(body: Message, tx: Json, kind: str) -> None:
         elif field.enum_type is not None:
             setattr(body, field.name, _domain(tx, name))
         elif field.is_repeated:
-            getattr(body, field.name).extend(_wires(tx, name))
+            required = field.name != "proof_facts"  # newer than the transactions without them
+            getattr(body, field.name).extend(map(_wire, _felts(tx, name, required=required)))
         else:
             may_lack = (field.name, kind) in OPTIONAL
             part = getattr(body, field.name)
@@ -433,6 +472,8 @@ def _receipt_common(receipt: Json, *, fri: bool) -> pb.Receipt.Common:
         with _inside(f"l2_to_l1_messages[{index}]"):
             common.messages_sent.append(_message_to_l1(_checked(message)))
     status = _text(receipt, "execution_status", "")
+    if status not in ("", "SUCCEEDED", "REVERTED"):
+        raise GatewayFormatError("execution_status", "is neither SUCCEEDED nor REVERTED")
     if status == "REVERTED" or (not status and receipt.get("revert_error") is not None):
         common.revert_reason = _text(receipt, "revert_error", "")
     return common
@@ -715,7 +756,8 @@ def _write_transaction(body: Message, kind: str, result: dict[str, Any]) -> None
         elif field.enum_type is not None:
             result[name] = int(value)
         elif field.is_repeated:
-            result[name] = _hexes(value)
+            if value or field.name != "proof_facts":
+                result[name] = _hexes(value)
         else:
             result[name] = hex(value) if field.name in ("tip", "version") else _hex(value)
 

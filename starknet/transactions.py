@@ -217,7 +217,10 @@ def _invoke_v3(tx: Any, chain: bytes) -> Recipe[bytes]:
     head = yield from _v3_head(_INVOKE, get_felt(tx, "sender"), tx, chain)
     deployment = yield Over.POSEIDON, felts(tx.account_deployment_data)
     data = yield Over.POSEIDON, felts(tx.calldata)
-    return (yield Over.POSEIDON, [*head, deployment, data])
+    parts = [*head, deployment, data]
+    if tx.proof_facts:
+        parts.append((yield Over.POSEIDON, felts(tx.proof_facts)))
+    return (yield Over.POSEIDON, parts)
 
 
 def _declare_v3(tx: TransactionInBlock.DeclareV3WithoutClass, chain: bytes) -> Recipe[bytes]:

@@ -13,6 +13,7 @@ from starknet.wire.sync_pb2 import (
     StateDiffsResponse,
     TransactionsResponse,
 )
+from workers import hash_table
 from workers.component import Component
 from workers.errors import PeerFault
 from workers.frames import decode, frames
@@ -39,6 +40,7 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
             [getattr(message, "class") for message in classes],
             [message.transaction_with_receipt for message in transactions],
             [message.event for message in events],
+            _table_hash(settings, number),
         )
     except RuleBroken as broken:
         guilty = tuple(Component(name) for name in broken.guilty)
@@ -58,6 +60,11 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
         transaction_hashes=Body(b"".join(map(to_bytes32, checked.transaction_hashes))),
         class_hashes=Body(b"".join(map(to_bytes32, checked.class_hashes))),
     )
+
+
+def _table_hash(settings: Settings, number: int) -> int | None:
+    table = settings.block_hash_table
+    return None if table is None else hash_table.entry(table, number)
 
 
 def _decode(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:

@@ -366,7 +366,7 @@ class DeclareV3Common(_message.Message):
     def __init__(self, sender: _Optional[_Union[Address, _Mapping]] = ..., signature: _Optional[_Union[AccountSignature, _Mapping]] = ..., nonce: _Optional[_Union[Felt252, _Mapping]] = ..., compiled_class_hash: _Optional[_Union[Hash, _Mapping]] = ..., resource_bounds: _Optional[_Union[ResourceBounds, _Mapping]] = ..., tip: _Optional[int] = ..., paymaster_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., account_deployment_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., nonce_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ..., fee_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ...) -> None: ...
 
 class InvokeV3(_message.Message):
-    __slots__ = ("sender", "signature", "calldata", "resource_bounds", "tip", "paymaster_data", "account_deployment_data", "nonce_data_availability_mode", "fee_data_availability_mode", "nonce")
+    __slots__ = ("sender", "signature", "calldata", "resource_bounds", "tip", "paymaster_data", "account_deployment_data", "nonce_data_availability_mode", "fee_data_availability_mode", "nonce", "proof_facts")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CALLDATA_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +377,7 @@ class InvokeV3(_message.Message):
     NONCE_DATA_AVAILABILITY_MODE_FIELD_NUMBER: _ClassVar[int]
     FEE_DATA_AVAILABILITY_MODE_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FACTS_FIELD_NUMBER: _ClassVar[int]
     sender: Address
     signature: AccountSignature
     calldata: _containers.RepeatedCompositeFieldContainer[Felt252]
@@ -387,7 +388,8 @@ class InvokeV3(_message.Message):
     nonce_data_availability_mode: VolitionDomain
     fee_data_availability_mode: VolitionDomain
     nonce: Felt252
-    def __init__(self, sender: _Optional[_Union[Address, _Mapping]] = ..., signature: _Optional[_Union[AccountSignature, _Mapping]] = ..., calldata: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., resource_bounds: _Optional[_Union[ResourceBounds, _Mapping]] = ..., tip: _Optional[int] = ..., paymaster_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., account_deployment_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., nonce_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ..., fee_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ..., nonce: _Optional[_Union[Felt252, _Mapping]] = ...) -> None: ...
+    proof_facts: _containers.RepeatedCompositeFieldContainer[Felt252]
+    def __init__(self, sender: _Optional[_Union[Address, _Mapping]] = ..., signature: _Optional[_Union[AccountSignature, _Mapping]] = ..., calldata: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., resource_bounds: _Optional[_Union[ResourceBounds, _Mapping]] = ..., tip: _Optional[int] = ..., paymaster_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., account_deployment_data: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ..., nonce_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ..., fee_data_availability_mode: _Optional[_Union[VolitionDomain, str]] = ..., nonce: _Optional[_Union[Felt252, _Mapping]] = ..., proof_facts: _Optional[_Iterable[_Union[Felt252, _Mapping]]] = ...) -> None: ...
 
 class DeployAccountV3(_message.Message):
     __slots__ = ("signature", "class_hash", "nonce", "address_salt", "calldata", "resource_bounds", "tip", "paymaster_data", "nonce_data_availability_mode", "fee_data_availability_mode")

@@ -175,7 +175,7 @@ def test_a_header_and_a_state_diff_that_lie_together_fail_at_the_state_root(
     """Before 0.13.2 the hash does not bind the state diff: two liars pass verification, not the tries."""
     blocks = chains.recorded(fixtures, "mainnet", 4)
     settings = chains.settings(networks.load("mainnet"), tmp_path)
-    lie = _with_other_value(blocks[3])
+    lie = with_other_value(blocks[3])
     (false,) = verify.verify(settings, lie)
     writer = Writer(tmp_path, settings.network.chain_id)
     try:
@@ -200,7 +200,9 @@ def _verified(settings: Settings, block: BlockAssembled) -> BlockVerified:
     return verified
 
 
-def _with_other_value(block: BlockAssembled) -> BlockAssembled:
+def with_other_value(block: BlockAssembled) -> BlockAssembled:
+    """Return the block with one stored value changed and the header's roots in step with it."""
+
     def messages(component: Component) -> list[bytes]:
         return [
             payload

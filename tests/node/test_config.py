@@ -177,7 +177,20 @@ BAD = [
     ("public-key", "0x" + "f" * 64, "no field element"),
     ("verify-workers", "0", "from 1 to"),
     ("memory-budget", "-1", "from 16 to"),
+    ("block-hash-table", "/nonexistent/table", "cannot be read"),
+    ("block-hash-table", "/dev/null", "it is empty"),
 ]
+
+
+def test_a_table_of_block_hashes_reaches_the_workers_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "table").write_bytes(bytes(64))
+    config = load({"block-hash-table": "table"}, {}, cwd=tmp_path)
+    assert config.settings(None).block_hash_table == tmp_path / "table"
+    assert config.environment()["HERA_BLOCK_HASH_TABLE"] == str(tmp_path / "table")
+    (tmp_path / "table").write_bytes(bytes(65))
+    with pytest.raises(ConfigError, match="65 bytes are not a multiple of 32"):
+        load({"block-hash-table": "table"}, {}, cwd=tmp_path)
+    assert load({}, {}).settings(None).block_hash_table is None
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)

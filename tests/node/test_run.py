@@ -67,6 +67,17 @@ def test_the_banner_comes_first_and_p2p_is_called_experimental(tmp_path: Path) -
         assert process.wait(SECONDS_MAX) == 0
 
 
+def test_a_table_of_block_hashes_is_said_to_bind_up_to_its_last_block(tmp_path: Path) -> None:
+    (tmp_path / "table").write_bytes(bytes(32 * 8))
+    words = ("--block-hash-table", str(tmp_path / "table"))
+    with hera(tmp_path, *NO_GATEWAY, "--p2p", "--p2p-feeder-node", *words) as (_, said):
+        wait_for(lambda: "Neither block hash nor signature binds" in said(), said)
+        text = said()
+        assert "A table of block hashes binds what old hashes leave open" in text
+        assert '"up_to_block":7' in text.replace(" ", "")
+        assert '"these_only_after_block":7' in text.replace(" ", "")
+
+
 def test_a_busy_http_port_is_one_line_and_code_78(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ def answers(fixtures: Path, network: str, number: int) -> tuple[Any, Any, Any]:
 def small_blocks(fixtures: Path) -> list[tuple[str, int]]:
     every = [(name, n) for name in recorded.NETWORKS for n in recorded.numbers(fixtures, name)]
     assert len(every) > 60
-    return [block for block in every if block != WITH_PROOF_FACTS]
+    return every
 
 
 def hashes(block: dict[str, Any]) -> list[int]:
@@ -214,10 +214,16 @@ def test_answers_about_different_blocks_do_not_mix(fixtures: Path) -> None:
         block_from_gateway(block, update, other_signature)
 
 
-def test_proof_facts_are_refused_because_the_wire_would_lose_them(fixtures: Path) -> None:
+def test_proof_facts_travel_on_the_wire_and_are_written_only_where_there_are_some(
+    fixtures: Path,
+) -> None:
     block, _, _ = answers(fixtures, *WITH_PROOF_FACTS)
-    with pytest.raises(GatewayFormatError, match=r"transactions\[\d+\]\.proof_facts"):
-        block_from_gateway(block, None, None)
+    wire = block_from_gateway(block, None, None)
+    sent = [list(pair.transaction.invoke_v3.proof_facts) for pair in wire.transactions]
+    assert any(sent)
+    written = gateway.block_to_gateway(wire, hashes(block))["transactions"]
+    stated = [tx.get("proof_facts") or None for tx in block["transactions"]]
+    assert [tx.get("proof_facts") for tx in written] == stated
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from broker.codec import Body
 from starknet.gateway import (
     GatewayFormatError,
-    WireBlock,
     block_from_gateway,
     class_from_gateway,
-    fill_commitments,
+    with_stated_roots,
 )
-from starknet.versions import UnknownVersion, is_fully_bound
+from starknet.versions import UnknownVersion
 from starknet.wire.delimited import join
 from starknet.wire.sync_pb2 import (
     BlockHeadersResponse,
@@ -70,7 +69,7 @@ def fetch(gateway: Gateway, number: int) -> Fetched | None:
 def convert(number: int, block: Json, state_update: Json, signature: Json) -> Fetched:
     """Turn JSON into bodies; raises BadAnswer where it does not fit them."""
     try:
-        wire = _with_roots(block_from_gateway(block, state_update, signature), block)
+        wire = with_stated_roots(block_from_gateway(block, state_update, signature), block)
     except (GatewayFormatError, UnknownVersion) as error:
         raise BadAnswer(f"block {number}: {error}") from error
     if wire.header.number != number:
@@ -119,29 +118,3 @@ def assemble(attempt: int, fetched: Fetched, classes: Iterable[bytes]) -> BlockA
         transactions=fetched.transactions,
         events=fetched.events,
     )
-
-
-def _with_roots(wire: WireBlock, block: Json) -> WireBlock:
-    """Fill the header's roots: the stated ones where the block hash binds them, else recomputed ones.
-
-    ``verify`` recomputes all of them in parallel, so what is stated need not be computed here as well.
-    """
-    version = wire.header.protocol_version
-    if not is_fully_bound(version):
-        return fill_commitments(wire, version)
-    roots = {
-        "transaction_commitment": wire.header.transactions.root,
-        "event_commitment": wire.header.events.root,
-        "receipt_commitment": wire.header.receipts,
-        "state_diff_commitment": wire.header.state_diff_commitment.root,
-    }
-    for name, root in roots.items():
-        stated = block.get(name)
-        if not isinstance(stated, str):
-            return fill_commitments(wire, version)
-        try:
-            number = int(stated, 16)
-            root.elements = number.to_bytes((number.bit_length() + 7) // 8, "big")
-        except (ValueError, OverflowError) as error:
-            raise GatewayFormatError(name, "is not a hex number") from error
-    return wire
