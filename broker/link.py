@@ -100,7 +100,7 @@ class Link:
         self._bell: _Bell | None = None
         self._wake = _Bell()
         self._transport = SocketTransport(endpoint) if transport is None else transport
-        self._heard = self._beaten = self._looked = self._transport.now()
+        self._heard = self._beaten = self._transport.now()
         self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
         try:
             self._hello()

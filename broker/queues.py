@@ -191,10 +191,6 @@ class Queues:
         """Return for how many seconds nothing becomes due, at most ``most_s``."""
         return max(0.0, min(most_s, self._later[0][0] - now)) if self._later else most_s
 
-    def knows(self, identity: bytes) -> bool:
-        """Whether this connection belongs to a living worker."""
-        return identity in self._workers
-
     def lost(self, identity: bytes, cause: str) -> None:
         """Take a worker for dead: its leases go back, and the one it worked on is one death closer to poison."""
         worker = self._workers.get(identity)

@@ -10,7 +10,6 @@ import click
 
 from node.banner import VERSION
 from node.config import (
-    EX_CONFIG,
     KEYS,
     Config,
     ConfigError,
@@ -20,10 +19,10 @@ from node.config import (
     port,
     worker_count,
 )
+from workers.exits import EX_CONFIG
 
 Given = TypeVar("Given")
 Parsed = TypeVar("Parsed")
-OptionAdder = Callable[[Callable[..., Any]], Callable[..., Any]]
 _DEVNET_VERSION = "0.13.4"
 _BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
 

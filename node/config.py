@@ -27,7 +27,6 @@ from workers.settings import P2PSettings, Settings
 
 T = TypeVar("T")
 
-EX_CONFIG = 78  # exit code of a configuration that cannot be run, as in sysexits.h
 ENV_PREFIX = "HERA_"
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 LOG_FORMATS = ("console", "json")

@@ -6,8 +6,10 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from node import pipeline
+from workers.stage import Source, Stage
 
 BEGIN = "<!-- pipeline diagram: begin (derived from node/pipeline.py, compared by a test) -->"
 END = "<!-- pipeline diagram: end -->"
@@ -22,13 +24,12 @@ def mermaid() -> str:
     return "\n".join(lines)
 
 
-def _arrows(rows: tuple[object, ...]) -> Iterator[str]:
+def _arrows(rows: tuple[Source | Stage[Any], ...]) -> Iterator[str]:
     for giver in rows:
-        for topic in giver.gives:  # type: ignore[attr-defined]  # a Source or a Stage
+        for topic in giver.gives:
             for taker in rows:
-                takes = taker.takes  # type: ignore[attr-defined]
-                if topic in (takes if isinstance(takes, tuple) else (takes,)):
-                    yield f"  {giver.name} -- {topic.name} --> {taker.name}"  # type: ignore[attr-defined]
+                if topic in taker.taken:
+                    yield f"  {giver.name} -- {topic.name} --> {taker.name}"
 
 
 def _page_order(arrow: str) -> tuple[int, str]:

@@ -20,8 +20,10 @@ from workers.messages import (
 )
 
 RULE = "poison"
-_RECEIVED = {
+_RECEIVED: dict[type[object], Component] = {
+    HeadersReceived: Component.HEADERS,
     StateDiffsReceived: Component.STATE_DIFFS,
+    ClassesReceived: Component.CLASSES,
     TransactionsReceived: Component.TRANSACTIONS,
     EventsReceived: Component.EVENTS,
 }
@@ -48,18 +50,27 @@ def fault_of(message: object, deliveries: int) -> Fault | None:
     """Return what has the message's blocks fetched anew, or None for a message that holds no part of a block."""
     detail = f"{type(message).__name__} was given out {deliveries} times and never finished"
     match message:
-        case HeadersReceived(attempt=attempt, start=start, count=count, peer=peer):
-            return Fault(attempt, start, count, (Component.HEADERS,), (peer,), RULE, detail)
-        case ClassesReceived(attempt=attempt, start=start, wanted=wanted, peer=peer):
-            return Fault(attempt, start, len(wanted), (Component.CLASSES,), (peer,), RULE, detail)
-        case StateDiffsReceived() | TransactionsReceived() | EventsReceived():
-            part, count = _RECEIVED[type(message)], len(message.headers)
+        case (
+            HeadersReceived()
+            | StateDiffsReceived()
+            | ClassesReceived()
+            | TransactionsReceived()
+            | EventsReceived()
+        ):
+            parts = (_RECEIVED[type(message)],)
             return Fault(
-                message.attempt, message.start, count, (part,), (message.peer,), RULE, detail
+                message.attempt,
+                message.start,
+                message.count,
+                parts,
+                (message.peer,),
+                RULE,
+                detail,
             )
         case BlockPart(attempt=attempt, number=number, component=component, peer=peer):
             return Fault(attempt, number, 1, (component,), (peer,), RULE, detail)
         case BlockAssembled() | BlockVerified():
-            parts = tuple(Component)
-            return Fault(message.attempt, message.number, 1, parts, message.peers, RULE, detail)
+            return Fault(
+                message.attempt, message.number, 1, tuple(Component), message.peers, RULE, detail
+            )
     return None

@@ -13,11 +13,12 @@ from broker import router
 from broker.endpoint import EndpointError
 from broker.topic import Topic
 from node import pipeline, poison
-from node.config import EX_CONFIG, Config, ConfigError
+from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Child
 from workers import log as logs
 from workers import runtime
+from workers.exits import EX_CONFIG
 from workers.log import log
 from workers.stage import Source, Stage
 from workers.store import StoreError
@@ -47,8 +48,7 @@ def topics() -> tuple[Topic[Any], ...]:
     """Return every topic of the page once."""
     found: dict[str, Topic[Any]] = {}
     for row in every_row():
-        takes = row.takes if isinstance(row.takes, tuple) else (row.takes,)
-        found |= {topic.name: topic for topic in (*takes, *row.gives)}
+        found |= {topic.name: topic for topic in (*row.taken, *row.gives)}
     return tuple(found.values())
 
 

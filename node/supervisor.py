@@ -16,10 +16,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from node.config import EX_CONFIG
+from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.log import fields, log
 
-EX_BROKER_LOST = 75  # a worker's exit code when the broker restarted: it only has to begin anew
 EX_GIVEN_UP = 1
 BACK_OFF_SECONDS_MIN = 0.2
 BACK_OFF_SECONDS_MAX = 5.0
@@ -149,7 +148,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             pass_fds=self._keep_open,
             process_group=0,  # so that Ctrl-C reaches us alone, and the order of the stop is ours
-            preexec_fn=_die_with_parent(os.getpid()),  # safe: no other thread runs here
+            preexec_fn=die_with_parent(os.getpid()),  # safe: no other thread runs here
         )
         running.started = self._clock()
         running.restart_at = None
@@ -184,7 +183,7 @@ class Supervisor:
             running.back_off = self._limits.back_off_min
         running.restart_at = now + running.back_off
         running.back_off = min(2 * running.back_off, self._limits.back_off_max)
-        if status == EX_BROKER_LOST:
+        if status == EX_TEMPFAIL:
             log.info("Broker was lost: starting anew", extra=fields(process=name))
             return None
         running.deaths.append(now)
@@ -266,7 +265,7 @@ def describe(status: int) -> str:
     return f"exit code {status}"
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
+def die_with_parent(parent: int) -> Callable[[], None]:
     """Return what a child runs before its program, so that a killed supervisor leaves no process behind."""
     if not sys.platform.startswith("linux"):
         return lambda: None

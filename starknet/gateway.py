@@ -22,7 +22,7 @@ from starknet.wire import sync_pb2 as pb
 
 HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,64})")
 ERROR_LENGTH_MAX = 300  # a key of the answer may be part of it
-U32, U64, U128, U256 = 1 << 32, 1 << 64, 1 << 128, 1 << 256
+U32, U64, U128 = 1 << 32, 1 << 64, 1 << 128
 ETHEREUM_ADDRESS_BYTES = 20
 VALUES_MAX = 8192  # stored values in one contract diff message
 BUILTINS = {  # name in the JSON -> field on the wire; segment_arena has no field

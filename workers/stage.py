@@ -49,6 +49,11 @@ class Stage(Generic[Taken]):
     gives: tuple[Topic[Any], ...]
     credit: int = 1
 
+    @property
+    def taken(self) -> tuple[Topic[Any], ...]:
+        """The topics it takes, as a ``Source`` has them."""
+        return (self.takes,)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -63,6 +68,11 @@ class Source:
     takes: tuple[Topic[Any], ...] = ()
     gives: tuple[Topic[Any], ...] = ()
     credit: int = 64
+
+    @property
+    def taken(self) -> tuple[Topic[Any], ...]:
+        """The topics it takes."""
+        return self.takes
 
 
 class _Pure(Generic[Taken]):

@@ -104,6 +104,7 @@ def test_dns_peers_and_several_addresses_are_taken() -> None:
     named = f"/dns4/juno_feeder_node/tcp/7777/p2p/{PEER_ID}"
     config = load({"p2p-peers": f"{PEER}, {named}", "p2p-public-addr": "/ip4/1.2.3.4/tcp/1"}, {})
     assert config.p2p_peers == (PEER, named)
+    assert load({"p2p-peers": f"{PEER}, {named},"}, {}).p2p_peers == (PEER, named)
     assert config.p2p_public_addr == ("/ip4/1.2.3.4/tcp/1",)
 
 

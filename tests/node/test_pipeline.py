@@ -19,10 +19,6 @@ P2P_NODE: tuple[Source | Stage[Any], ...] = (pipeline.P2P, *pipeline.PIPELINE)
 FEEDER_NODE: tuple[Source | Stage[Any], ...] = (pipeline.FEEDER, pipeline.VERIFY, pipeline.COMMIT)
 
 
-def taken(row: Source | Stage[Any]) -> tuple[Topic[Any], ...]:
-    return row.takes if isinstance(row.takes, tuple) else (row.takes,)
-
-
 def test_every_topic_has_a_name_and_a_message_of_its_own() -> None:
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
     assert len({topic.carries for topic in TOPICS}) == len(TOPICS)
@@ -30,13 +26,13 @@ def test_every_topic_has_a_name_and_a_message_of_its_own() -> None:
 
 def test_every_topic_of_a_peer_node_has_a_giver_and_a_taker() -> None:
     given = {topic.name for row in P2P_NODE for topic in row.gives}
-    assert given == {topic.name for row in P2P_NODE for topic in taken(row)}
+    assert given == {topic.name for row in P2P_NODE for topic in row.taken}
     assert given == {topic.name for topic in TOPICS}
 
 
 def test_every_topic_of_a_feeder_node_has_a_giver_and_a_taker() -> None:
     given = {topic.name for row in FEEDER_NODE for topic in row.gives}
-    assert given == {topic.name for row in FEEDER_NODE for topic in taken(row)}
+    assert given == {topic.name for row in FEEDER_NODE for topic in row.taken}
 
 
 def test_the_stages_alone_form_no_cycle() -> None:

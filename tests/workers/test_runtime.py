@@ -14,9 +14,11 @@ from broker.codec import Body
 from broker.link import Link
 from broker.memory import MemoryBroker
 from broker.topic import Topic
+from node.supervisor import EX_GIVEN_UP, die_with_parent
 from starknet.network import Network
 from tests.broker.brokers import get, give, kill, line, python
-from workers import runtime
+from tests.settings import settings_of
+from workers import exits
 from workers.component import Component
 from workers.errors import PeerFault, TryLater
 from workers.messages import BlockAssembled, BlockPart, BlockStored, Fault
@@ -63,20 +65,12 @@ def settings(tmp_path: Path) -> Settings:
 
 def settings_in(folder: Path) -> Settings:
     network = Network.__new__(Network)  # no stage here looks at it
-    return Settings(
-        network=network,
-        db_path=folder,
+    return settings_of(
+        network,
+        folder,
         broker=f"ipc://{folder}/run/broker",
         memory_bytes=1 << 20,
         log_level="debug",
-        log_format="console",
-        p2p=None,
-        feeder_url="",
-        feeder_poll_seconds=1.0,
-        http_host="",
-        http_port=0,
-        public_key=None,
-        version="0",
     )
 
 
@@ -159,7 +153,7 @@ def test_our_own_bug_ends_the_process_and_counts_against_the_message(
 ) -> None:
     give(source, part(15), part(16))
     for life in range(3):
-        assert run(broker, settings, 1, f"worker-{life}") == runtime.EX_SOFTWARE
+        assert run(broker, settings, 1, f"worker-{life}") == exits.EX_SOFTWARE
     assert source.stats()["poisoned"] == 1
     assert run(broker, settings, 1, "worker-3") == 0
     assert get(end).message == BlockStored(16, b"hash")
@@ -203,13 +197,13 @@ def test_a_lost_broker_is_a_reason_to_start_again(broker: MemoryBroker, settings
     link = broker.link("hold", takes=(PARTS,), gives=(STORED,))
     broker.restart()
     code = run_stage(stage, settings, worker="hold", stop=turns(100), link=link)
-    assert code == runtime.EX_TEMPFAIL
+    assert code == exits.EX_TEMPFAIL
     assert keeper.closed == 1
 
 
 def test_an_unusable_endpoint_is_no_reason_to_start_again(settings: Settings) -> None:
     code = run_stage(STAGE, settings, worker="worker", stop=turns(1))
-    assert code == runtime.EX_CONFIG
+    assert code == exits.EX_CONFIG
 
 
 def test_the_status_tells_of_work_done(
@@ -233,25 +227,30 @@ def test_the_status_tells_of_work_done(
 WORKER = """
 import sys
 from pathlib import Path
+from node.processes import Stop
 from tests.workers.test_runtime import STAGE, settings_in
-from workers.runtime import die_with_parent, run_stage, stop_on_signals
-stop = stop_on_signals()
-die_with_parent()
+from workers.runtime import run_stage
+stop = Stop()
 print("up", flush=True)
-sys.exit(run_stage(STAGE, settings_in(Path(sys.argv[1])), worker="worker", stop=stop))
+sys.exit(run_stage(STAGE, settings_in(Path(sys.argv[1])), worker="worker", stop=stop.asked))
 """
 BROKER = """
 import sys
 from broker.router import serve
+from node.processes import Stop
 from tests.workers.test_runtime import TOPICS
-from workers.runtime import stop_on_signals
-stop = stop_on_signals()
+stop = Stop()
 print("up", flush=True)
-serve(sys.argv[1], TOPICS, stop=stop)
+serve(sys.argv[1], TOPICS, stop=stop.asked)
 """
 PARENT = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]], stdout=subprocess.PIPE)
+import os, subprocess, sys, time
+from node.supervisor import die_with_parent
+child = subprocess.Popen(
+    [sys.executable, "-c", sys.argv[1], sys.argv[2]],
+    stdout=subprocess.PIPE,
+    preexec_fn=die_with_parent(os.getpid()),
+)
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(600)
@@ -295,21 +294,7 @@ def test_a_worker_ends_with_the_parent_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_died_before_is_noticed() -> None:
-    source = (
-        "import os\n"
-        "from workers.runtime import die_with_parent, stop_on_signals\n"
-        "stop = stop_on_signals()\n"
-        "die_with_parent(os.getppid())\n"
-        "assert not stop()\n"
-        "die_with_parent(os.getppid() + 1)\n"
-        "assert stop()\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", source],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert (found.returncode, found.stderr) == (0, "")
+    program = [sys.executable, "-c", ""]
+    living = subprocess.Popen(program, preexec_fn=die_with_parent(os.getpid()))
+    orphan = subprocess.Popen(program, preexec_fn=die_with_parent(os.getpid() + 1))
+    assert (living.wait(), orphan.wait()) == (0, EX_GIVEN_UP)

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from starknet.felt import short
-from workers.component import Component
+from workers.blame import fault_of
 from workers.errors import PeerFault
 from workers.log import fields, log
-from workers.messages import BlockStored, BlockVerified, Fault
+from workers.messages import BlockStored, BlockVerified
 from workers.settings import Settings
 from workers.stage import Finished, Keeper
 
 if TYPE_CHECKING:
     from workers.store.writer import Writer
-
-COMPONENTS = tuple(Component)
 
 
 def start(settings: Settings) -> Keeper[BlockVerified]:
@@ -73,7 +71,7 @@ class Commit:
         try:
             self._writer.store(block)
         except PeerFault as fault:
-            return Finished((ticket,), (_fault_of(block, fault),))
+            return Finished((ticket,), (fault_of(block, fault),))
         log.info(
             "Stored Block",
             extra=fields(
@@ -83,15 +81,3 @@ class Commit:
             ),
         )
         return Finished((ticket,), (BlockStored(block.number, block.block_hash),))
-
-
-def _fault_of(block: BlockVerified, fault: PeerFault) -> Fault:
-    return Fault(
-        attempt=block.attempt,
-        start=block.number,
-        count=1,
-        components=fault.guilty,
-        peers=tuple(block.peers[COMPONENTS.index(part)] for part in fault.guilty),
-        rule=fault.rule,
-        detail=fault.detail,
-    )

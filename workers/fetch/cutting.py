@@ -7,7 +7,13 @@ from starknet.versions import rules_for
 from workers.component import Component
 from workers.errors import PeerFault
 from workers.frames import frames
-from workers.messages import HeaderInfo
+from workers.messages import (
+    BlockPart,
+    BodiesFetched,
+    EventsReceived,
+    HeaderInfo,
+    TransactionsReceived,
+)
 
 
 def suspects(component: Component, version: str) -> tuple[Component, ...]:
@@ -64,3 +70,22 @@ def cut_by_weight(
             suspects(component, last.version),
             "more than the headers of the range state",
         )
+
+
+def cut_by_count(
+    received: TransactionsReceived | EventsReceived,
+    component: Component,
+    need: Callable[[HeaderInfo], int],
+) -> Iterator[BlockPart | BodiesFetched]:
+    """Yield one part a block, of as many messages as its header states, then how many blocks the answer held.
+
+    Raises ``PeerFault``.
+    """
+    blocks = list(cut_by_weight(received.body, component, received.headers, need, _one))
+    for header, body in blocks:
+        yield BlockPart(received.attempt, header.number, component, received.peer, body)
+    yield BodiesFetched(received.attempt, component, received.start, len(blocks), received.peer, ())
+
+
+def _one(payload: bytes, header: HeaderInfo) -> int:
+    return 1

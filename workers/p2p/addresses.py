@@ -88,11 +88,6 @@ def parse_peer(text: str) -> Address:
     return address
 
 
-def parse_peers(text: str) -> tuple[Address, ...]:
-    """Read a comma-separated list of peers' addresses; raise ``BadAddress`` at the first bad one."""
-    return tuple(parse_peer(part) for part in text.split(",") if part.strip())
-
-
 def parse_listen(text: str) -> Address:
     """Read an address to listen on (port 0: any free port); its PeerID, if given, is dropped."""
     return parse(text).transport

@@ -6,10 +6,9 @@ Importing this file is cheap: libp2p, trio and the store's reader are imported b
 from typing import Any
 
 from broker.link import BrokerLost, Link, Refused
+from workers.exits import EX_CONFIG
 from workers.log import log
 from workers.settings import Settings
-
-CANNOT_RUN = 78  # exit code: not before the configuration is changed
 
 
 def main(settings: Settings, link: Link) -> None:
@@ -33,7 +32,7 @@ def main(settings: Settings, link: Link) -> None:
             trio.run(service.run, settings, link, blocks)
         except (CannotListen, WrongLibp2p) as error:
             log.error(str(error))
-            raise SystemExit(CANNOT_RUN) from None
+            raise SystemExit(EX_CONFIG) from None
         except BaseExceptionGroup as group:
             # trio wraps what a task raises; the loss of the broker is raised by several of them
             lost, others = group.split((BrokerLost, Refused))

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from broker.link import BrokerLost, Link
+from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
 from workers.rpc import methods
@@ -28,8 +29,6 @@ from workers.settings import Settings
 from workers.store import Head, StoreError
 from workers.store.reader import Reader
 
-EX_BROKER_LOST = 75  # the supervisor starts us anew
-EX_CONFIG = 78  # nothing but another configuration helps
 BODY_BYTES_MAX = 1 << 20
 CONNECTIONS_MAX = 128
 STOP_SECONDS_MAX = 1
@@ -66,7 +65,7 @@ def main(settings: Settings, link: Link) -> None:
     finally:
         reader.close()
     if watch.lost:
-        raise SystemExit(EX_BROKER_LOST)
+        raise SystemExit(EX_TEMPFAIL)
 
 
 class _Server(uvicorn.Server):

@@ -69,12 +69,6 @@ def test_a_peer_needs_an_id_a_port_and_a_host(text: str, why: str) -> None:
         addresses.parse_peer(text)
 
 
-def test_peers_come_as_a_comma_list() -> None:
-    one, two = f"/ip4/10.0.0.1/tcp/1{PEER}", f"/dns4/b/tcp/2{PEER}"
-    assert [str(a) for a in addresses.parse_peers(f"{one}, {two},")] == [one, two]
-    assert addresses.parse_peers("") == ()
-
-
 def test_every_interface_stands_in_for_0_0_0_0_loopback_first() -> None:
     found = addresses.expand(addresses.parse_listen("/ip4/0.0.0.0/tcp/7777"))
     assert str(found[0]) == "/ip4/127.0.0.1/tcp/7777"
