@@ -12,10 +12,12 @@ from starknet.wire.sync_pb2 import BlockHeadersResponse, SignedBlockHeader
 from workers.component import Component
 from workers.store import Head
 from workers.store.opening import View, exists, open_view
+from workers.store.rocks import Rocks
 from workers.store.schema import (
     CHAIN_KEY,
     FELT_BYTES,
     HEAD_KEY,
+    NUMBER_MAX,
     PART_FAMILY,
     Family,
     Kind,
@@ -35,6 +37,7 @@ class Reader:
     def __init__(self, db_path: Path) -> None:
         self._db_path = db_path
         self._view: View | None = None
+        self._whole: Head | None = None  # the head whose block was seen to be all there
         self.refresh()
 
     def refresh(self) -> None:
@@ -55,14 +58,18 @@ class Reader:
             fresh = open_view(self._db_path)
             self._close_view()
             self._view = fresh
+            self._whole = None
 
     def _is_whole(self) -> bool:
         head = self.head()
-        if head is None:
+        if head is None or head == self._whole:
             return True
         if self.block_hash(head.number) != head.block_hash:
             return False
-        return all(self.part(component, head.number) is not None for component in Component)
+        if any(self.part(component, head.number) is None for component in Component):
+            return False
+        self._whole = head
+        return True
 
     def close(self) -> None:
         """Release the view and remove its private folder."""
@@ -110,7 +117,7 @@ class Reader:
 
     def has_class(self, class_hash: bytes) -> bool:
         """Whether the definition of this class is here."""
-        return self.class_frame(class_hash) is not None
+        return self._view is not None and is_defined(self._view.rocks, class_hash)
 
     def class_frame(self, class_hash: bytes) -> bytes | None:
         """Return a class as one length-delimited ClassesResponse."""
@@ -168,6 +175,11 @@ def digest(db_path: Path) -> str:
         for field in (family.encode(), key, value):
             hasher.update(len(field).to_bytes(8, "big") + field)
     return hasher.hexdigest()
+
+
+def is_defined(rocks: Rocks, class_hash: bytes) -> bool:
+    """Whether the definition of a class is stored: its mark is looked for, a definition may be megabytes."""
+    return rocks.get_last(Family.HISTORY, Kind.DEFINED + class_hash, NUMBER_MAX) is not None
 
 
 def decode_header(body: bytes) -> SignedBlockHeader:

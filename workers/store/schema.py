@@ -29,6 +29,7 @@ from workers.store import Head
 
 SCHEMA_VERSION = 1
 NUMBER_BYTES = 8
+NUMBER_MAX = 2 ** (8 * NUMBER_BYTES) - 1
 INDEX_BYTES = 4
 FELT_BYTES = 32
 ZERO = bytes(FELT_BYTES)

@@ -22,7 +22,7 @@ from workers.errors import PeerFault
 from workers.messages import BlockVerified
 from workers.store import Head, StoreError, tries
 from workers.store.opening import FOLDER, exists, identify, lock_for_writing, open_for_writing
-from workers.store.reader import decode_header, hash_of
+from workers.store.reader import decode_header, hash_of, is_defined
 from workers.store.rocks import Batch, Rocks
 from workers.store.schema import (
     HEAD_KEY,
@@ -139,8 +139,7 @@ class Writer:
         """
         declared, deployed = tries.brought_classes(diff)
         names = [felt(name) for name in sorted(declared | deployed)]
-        found = self._rocks.get_many(Family.CLASSES, names)
-        new = [name for name, frame in zip(names, found, strict=True) if frame is None]
+        new = [name for name in names if not is_defined(self._rocks, name)]
         frames = dict(zip(cut_hashes(block.class_hashes), _frames(block.classes), strict=True))
         key = number_key(block.number)
         for name in new:
