@@ -8,6 +8,7 @@ from typing import Any
 
 from starknet.devnet import Devnet
 from starknet.network import Network
+from tests.settings import settings_of
 from workers.feeder import block as feeding
 from workers.messages import BlockAssembled
 from workers.settings import Settings
@@ -75,18 +76,4 @@ def recorded(fixtures: Path, network: str, length: int) -> tuple[BlockAssembled,
 
 def settings(network: Network, db_path: Path) -> Settings:
     """Return what a worker of this network is told, with the network's key."""
-    return Settings(
-        network=network,
-        db_path=db_path,
-        broker="",
-        memory_bytes=1 << 28,
-        log_level="info",
-        log_format="console",
-        p2p=None,
-        feeder_url="",
-        feeder_poll_seconds=1.0,
-        http_host="",
-        http_port=0,
-        public_key=network.public_key,
-        version="0",
-    )
+    return settings_of(network, db_path, public_key=network.public_key)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from starknet.network import Network
+from tests.settings import settings_of
 from tests.workers import blocks as made
 from workers.commit import commit
 from workers.component import Component
@@ -45,21 +46,7 @@ def settings(db_path: Path) -> Settings:
         core_contract="0x0",
         public_key=None,
     )
-    return Settings(
-        network=network,
-        db_path=db_path,
-        broker="",
-        memory_bytes=1 << 30,
-        log_level="info",
-        log_format="console",
-        p2p=None,
-        feeder_url="",
-        feeder_poll_seconds=1.0,
-        http_host="",
-        http_port=0,
-        public_key=None,
-        version="0",
-    )
+    return settings_of(network, db_path, memory_bytes=1 << 30)
 
 
 def feed(

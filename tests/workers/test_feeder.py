@@ -25,8 +25,9 @@ from starknet.felt import to_bytes32
 from starknet.network import Network
 from starknet.wire.delimited import split
 from starknet.wire.sync_pb2 import ClassesResponse
+from tests.settings import settings_of
 from tests.workers import sources
-from workers import runtime
+from workers import exits
 from workers.component import Component
 from workers.feeder import loop
 from workers.feeder.block import Fetched
@@ -191,20 +192,14 @@ def broker_at(folder: Path) -> Iterator[str]:
 
 
 def settings_for(url: str, endpoint: str, db_path: Path, network: Network) -> Settings:
-    return Settings(
-        network=network,
-        db_path=db_path,
+    return settings_of(
+        network,
+        db_path,
         broker=endpoint,
         memory_bytes=64 << 20,
-        log_level="info",
-        log_format="console",
-        p2p=None,
         feeder_url=url,
         feeder_poll_seconds=POLL_SECONDS,
-        http_host="127.0.0.1",
-        http_port=0,
         public_key=network.public_key,
-        version="0",
     )
 
 
@@ -636,7 +631,7 @@ def test_without_its_broker_the_process_asks_to_be_started_again(
             process.start()
             until(lambda: chain.asked["signature", LENGTH - 1] > 0)
         process.join(15)
-        assert process.exitcode == runtime.EX_TEMPFAIL
+        assert process.exitcode == exits.EX_TEMPFAIL
         process.close()
 
 

@@ -24,6 +24,7 @@ from starknet.wire.sync_pb2 import (
     TransactionsResponse,
     TransactionWithReceipt,
 )
+from tests.settings import settings_of
 from workers import fetch
 from workers.component import Component
 from workers.errors import PeerFault
@@ -37,22 +38,9 @@ from workers.messages import (
     StateDiffsReceived,
     TransactionsReceived,
 )
-from workers.settings import Settings
 
-SETTINGS = Settings(
-    network=Network("devnet", "SN_TEST", "", "", 1, "0x1", None),
-    db_path=Path("unused"),
-    broker="",
-    memory_bytes=1 << 20,
-    log_level="info",
-    log_format="console",
-    p2p=None,
-    feeder_url="",
-    feeder_poll_seconds=1.0,
-    http_host="",
-    http_port=0,
-    public_key=None,
-    version="0",
+SETTINGS = settings_of(
+    Network("devnet", "SN_TEST", "", "", 1, "0x1", None), Path("unused"), memory_bytes=1 << 20
 )
 
 

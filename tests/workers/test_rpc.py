@@ -21,6 +21,7 @@ from broker.link import Link
 from broker.memory import MemoryBroker
 from broker.topic import Topic
 from starknet.network import Network
+from tests.settings import settings_of as told
 from tests.workers import sources
 from tests.workers.blocks import generated
 from workers.messages import BlockStored, BlockVerified
@@ -49,17 +50,12 @@ def settings_of(folder: Path, port: int, *, serve_only: bool = False) -> Setting
         core_contract="0x0",
         public_key=7,
     )
-    return Settings(
-        network=network,
-        db_path=folder,
+    return told(
+        network,
+        folder,
         broker=f"ipc://{folder}/run/broker",
         memory_bytes=1 << 20,
-        log_level="info",
-        log_format="console",
         p2p=P2PSettings((), (), (), bytes(32), serve_only),
-        feeder_url="",
-        feeder_poll_seconds=1.0,
-        http_host="127.0.0.1",
         http_port=port,
         public_key=7,
         version="0.1.0",

@@ -18,6 +18,7 @@ from broker.link import Link
 from node import pipeline
 from starknet.network import Network
 from starknet.wire.delimited import split
+from tests.settings import settings_of as told
 from tests.workers.p2p.support import (
     CHAIN,
     LOOPBACK,
@@ -146,20 +147,8 @@ def broker(folder: Path, store: Chain) -> Iterator[tuple[str, Stages]]:
 def settings_of(folder: Path, endpoint: str, peers: tuple[str, ...]) -> Settings:
     network = Network("test", CHAIN, "", "", 1, "", None)
     own = P2PSettings((str(LOOPBACK),), (), peers, keys.generate().seed, serve_only=False)
-    return Settings(
-        network=network,
-        db_path=folder / "db",
-        broker=endpoint,
-        memory_bytes=1 << 28,
-        log_level="debug",
-        log_format="console",
-        p2p=own,
-        feeder_url="",
-        feeder_poll_seconds=1.0,
-        http_host="",
-        http_port=0,
-        public_key=None,
-        version="0.0.0",
+    return told(
+        network, folder / "db", broker=endpoint, log_level="debug", p2p=own, version="0.0.0"
     )
 
 
