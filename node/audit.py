@@ -141,7 +141,7 @@ def audit_file(recording: Recording, path: Path) -> Report:
         transactions=len(wire.transactions),
     )
     try:
-        parts = _parts(recording, path.name, block, verdicts)
+        parts = _parts(recording, path.name, block, wire, verdicts)
     except (GatewayFormatError, UnknownVersion) as error:
         name = "header.version" if isinstance(error, UnknownVersion) else "block.format"
         return replace(report, verdicts=(*verdicts, _failed(name, error)))
@@ -159,11 +159,13 @@ class _Unreadable(Exception):
     """A file that holds no JSON object; the text says why."""
 
 
-def _parts(recording: Recording, name: str, block: Json, verdicts: list[Verdict]) -> Parts:
+def _parts(
+    recording: Recording, name: str, block: Json, wire: WireBlock, verdicts: list[Verdict]
+) -> Parts:
     """The block with whatever was recorded beside it; what does not fit is added to ``verdicts`` and left out."""
     state_update = _sibling(recording, "state_update", name, verdicts)
     signature = _sibling(recording, "signature", name, verdicts)
-    wire, state_update, signature = _joined(block, state_update, signature, verdicts)
+    wire, state_update, signature = _joined(block, wire, state_update, signature, verdicts)
     missing = {Missing.CLASSES}
     if signature is None:
         missing.add(Missing.SIGNATURE)
@@ -188,24 +190,29 @@ def _parts(recording: Recording, name: str, block: Json, verdicts: list[Verdict]
 
 
 def _joined(
-    block: Json, state_update: Json | None, signature: Json | None, verdicts: list[Verdict]
+    block: Json,
+    wire: WireBlock,
+    state_update: Json | None,
+    signature: Json | None,
+    verdicts: list[Verdict],
 ) -> tuple[WireBlock, Json | None, Json | None]:
-    """The wire block of three answers, without those that are malformed or of another block."""
+    """The block joined with its other two answers, without those that are malformed or of another block."""
     if state_update is not None:
         try:
-            gateway.block_from_gateway(block, state_update, None)
+            wire = gateway.with_state_update(wire, state_update)
         except GatewayFormatError as error:
             verdicts.append(_failed("state_update.format", error))
             state_update = None
     if signature is not None:
         try:
-            gateway.block_from_gateway(block, None, signature)
+            signed = gateway.with_signature(wire, signature)
             gateway.signed_commitment(signature)
             _check_number(block, signature)
+            wire = signed
         except GatewayFormatError as error:
             verdicts.append(_failed("signature.format", error))
             signature = None
-    return gateway.block_from_gateway(block, state_update, signature), state_update, signature
+    return wire, state_update, signature
 
 
 def _check_number(block: Json, signature: Json) -> None:

@@ -29,6 +29,7 @@ from rich.table import Table
 from node import status
 from node.config import ConfigError
 from starknet.ages import version_named
+from starknet.felt import short
 from starknet.versions import UnknownVersion
 from workers.p2p import keys
 
@@ -338,8 +339,8 @@ def _print_heads(members: Sequence[_Member], console: Console) -> None:
         table.add_row(
             member.plan.name,
             str(head["number"]),
-            _short(head["hash"]),
-            _short(head["state_root"]),
+            short(int(head["hash"], 16)),
+            short(int(head["state_root"], 16)),
             f"{member.speed():.1f}",
         )
     console.print(table)
@@ -380,11 +381,6 @@ def _story(what: str, members: Sequence[_Member]) -> str:
         text = member.log.read_text("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
         lines += [f"--- {member.plan.name}: block {member.number}; its log ends:", *text]
     return "\n".join(lines)
-
-
-def _short(value: str) -> str:
-    digits = value.removeprefix("0x")
-    return value if len(digits) <= 8 else f"0x{digits[:4]}...{digits[-4:]}"
 
 
 def _free_ports(count: int) -> list[int]:

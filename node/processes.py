@@ -91,9 +91,8 @@ def run_worker(config: Config, name: str, instance: str) -> int:
         if isinstance(row, Source):
             return runtime.run_source(row, settings, worker=instance)
         return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
-    except (
-        StoreError
-    ) as error:  # another chain's, a newer schema's, or in use: only a person can help
+    except StoreError as error:
+        # another chain's, a newer schema's, or in use: only a person can help
         log.error(str(error))
         return EX_CONFIG
 

@@ -95,10 +95,10 @@ class WireBlock:
     state_diff: list[pb.StateDiffsResponse]
     transactions: list[pb.TransactionWithReceipt]
     events: list[pb.Event]
-    declared: list[int]  # class hashes declared here, whose definitions belong to this block
-    deployed: list[
-        int
-    ]  # class hashes of contracts deployed here; before 0.9 they declare the class
+    # Hashes of classes declared here, whose definitions belong to this block, and of those that contracts deployed
+    # here have: before 0.9 a deployment declares its class.
+    declared: list[int]
+    deployed: list[int]
 
 
 # ---- JSON to wire -------------------------------------------------------------------------------
@@ -114,21 +114,38 @@ def block_from_gateway(block: Json, state_update: Json | None, signature: Json |
     events = _events(block)
     header.transactions.n_leaves = len(pairs)
     header.events.n_leaves = len(events)
-    diff: list[pb.StateDiffsResponse] = []
-    declared: list[int] = []
-    deployed: list[int] = []
+    wire = WireBlock(header, [], pairs, events, [], [])
     if state_update is not None:
-        with _inside("state_update"):
-            _same_block(_checked(state_update, "answer"), header)
-            diff, declared, deployed = _state_diff(_object(state_update, "state_diff"))
-        header.state_diff_commitment.state_diff_length = _length(diff)
-    if signature is not None:
-        with _inside("signature"):
-            _checked(signature, "answer")
-            old_form = _map(signature, "signature_input")  # until mid 2024 it signed two felts
-            _same_block(old_form or signature, header)
-            header.signatures.append(_signature(signature))
-    return WireBlock(header, diff, pairs, events, declared, deployed)
+        wire = with_state_update(wire, state_update)
+    return wire if signature is None else with_signature(wire, signature)
+
+
+def with_state_update(wire: WireBlock, state_update: Json) -> WireBlock:
+    """Return the block with its state diff, itself unchanged. Raises GatewayFormatError, also for another block's."""
+    with _inside("state_update"):
+        _same_block(_checked(state_update, "answer"), wire.header)
+        diff, declared, deployed = _state_diff(_object(state_update, "state_diff"))
+    header = _copy(wire.header)
+    header.state_diff_commitment.state_diff_length = _length(diff)
+    return replace(wire, header=header, state_diff=diff, declared=declared, deployed=deployed)
+
+
+def with_signature(wire: WireBlock, signature: Json) -> WireBlock:
+    """Return the block with its signature, itself unchanged. Raises GatewayFormatError, also for another block's."""
+    with _inside("signature"):
+        _checked(signature, "answer")
+        old_form = _map(signature, "signature_input")  # until mid 2024 it signed two felts
+        _same_block(old_form or signature, wire.header)
+        found = _signature(signature)
+    header = _copy(wire.header)
+    header.signatures.append(found)
+    return replace(wire, header=header)
+
+
+def _copy(header: pb.SignedBlockHeader) -> pb.SignedBlockHeader:
+    copy = pb.SignedBlockHeader()
+    copy.CopyFrom(header)
+    return copy
 
 
 def fill_commitments(wire: WireBlock, version: str) -> WireBlock:
@@ -137,8 +154,7 @@ def fill_commitments(wire: WireBlock, version: str) -> WireBlock:
     Raises UnknownVersion, or GatewayFormatError for a felt that is too large for its place.
     """
     rules = wire_rules(rules_for(version))
-    header = pb.SignedBlockHeader()
-    header.CopyFrom(wire.header)
+    header = _copy(wire.header)
     bodies = [pair.transaction for pair in wire.transactions]
     receipts = [pair.receipt for pair in wire.transactions]
     try:

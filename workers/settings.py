@@ -36,6 +36,4 @@ class Settings:
         int | None
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
-    block_hash_table: Path | None = (
-        None  # see workers.hash_table; None: old blocks are not so bound
-    )
+    block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
