@@ -24,7 +24,6 @@ from starknet import (
 from starknet.felt import P, from_bytes, to_wire
 from starknet.hashes import in_step, poseidon_many, sn_keccak
 from starknet.network import Network
-from starknet.trie import Node, NodePath
 from starknet.versions import CompiledHash, Rules, rules_for
 from starknet.wire import sync_pb2 as pb
 
@@ -874,33 +873,22 @@ def _new_sierra(world: _World, draft: _Draft) -> tuple[int, int]:
 
 
 class _State:
-    """The state's tries in memory, as ``state.StateView`` reads them."""
+    """The state in memory, as ``state.StateView`` reads it."""
 
     def __init__(self) -> None:
         self._contracts: dict[int, state.Contract] = {}
-        self._contract_nodes: dict[NodePath, Node] = {}
-        self._class_nodes: dict[NodePath, Node] = {}
-        self._storage_nodes: dict[int, dict[NodePath, Node]] = {}
+        self._pages: dict[bytes, bytes] = {}
 
     def contract(self, address: int) -> state.Contract | None:
         return self._contracts.get(address)
 
-    def contract_node(self, path: NodePath) -> Node | None:
-        return self._contract_nodes.get(path)
-
-    def class_node(self, path: NodePath) -> Node | None:
-        return self._class_nodes.get(path)
-
-    def storage_node(self, address: int, path: NodePath) -> Node | None:
-        return self._storage_nodes.get(address, {}).get(path)
+    def pages(self, names: Sequence[bytes]) -> list[bytes | None]:
+        return list(map(self._pages.get, names))
 
     def advance(self, update: state.StateUpdate) -> int:
         """Take over one block's changes; returns the new root."""
         _overwrite(self._contracts, update.contracts)
-        _overwrite(self._contract_nodes, update.contract_nodes)
-        _overwrite(self._class_nodes, update.class_nodes)
-        for address, nodes in update.storage_nodes.items():
-            _overwrite(self._storage_nodes.setdefault(address, {}), nodes)
+        _overwrite(self._pages, update.pages)
         return update.root
 
 

@@ -1,18 +1,18 @@
 """The state commitment: keeps the rule by which all contracts and classes become one felt, block by block."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from starknet.commitments import StateDiff
 from starknet.felt import from_bytes, short_string, to_bytes32
 from starknet.hashes import Over, Recipe, in_step, pedersen, poseidon, poseidon_many
-from starknet.trie import HEIGHT, Node, NodePath, Sheet, TrieUpdate, plan, update
+from starknet.trie import Pages, update
 from starknet.versions import rules_for
 
 CLASS_LEAF = short_string("CONTRACT_CLASS_LEAF_V0")
 STATE = short_string("STARKNET_STATE_V0")
+CONTRACT_TRIE, CLASS_TRIE = b"c", b"k"  # names of tries
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,8 @@ class StateView(Protocol):
     def contract(self, address: int) -> Contract | None:
         """The contract at an address, or None."""
 
-    def contract_node(self, path: NodePath) -> Node | None:
-        """A node of the contract trie."""
-
-    def class_node(self, path: NodePath) -> Node | None:
-        """A node of the class trie."""
-
-    def storage_node(self, address: int, path: NodePath) -> Node | None:
-        """A node of one contract's storage trie."""
-
-
-Nodes = Mapping[NodePath, Node | None]
+    def pages(self, names: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Pages of tries, None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +40,46 @@ class StateUpdate:
 
     root: int
     contracts: Mapping[int, Contract | None]  # by address
-    contract_nodes: Nodes
-    class_nodes: Nodes
-    storage_nodes: Mapping[int, Nodes]  # by address
+    pages: Pages  # of all tries
 
 
 def apply_state_diff(view: StateView, diff: StateDiff, version: str) -> StateUpdate:
-    """Work out the state after one block; raises MissingNode if the view is damaged.
+    """Work out the state after one block; raises MissingNode if the view is damaged."""
+    leaves = {class_hash: class_leaf(compiled) for class_hash, compiled in diff.declared.items()}
+    return apply_leaves(view, diff, leaves, version)
+
+
+def apply_leaves(
+    view: StateView, diff: StateDiff, class_leaves: Mapping[int, int], version: str
+) -> StateUpdate:
+    """As `apply_state_diff`, with leaves of classes (0 for none) instead of what the diff declares.
 
     All storage tries are hashed together, then all contract leaves, then the trie of contracts.
     """
-    storage = _storage_tries(view, diff.storage)
+    entries = {storage_trie(address): changed for address, changed in diff.storage.items()}
+    storage = update(view.pages, pedersen, entries)
     contracts: dict[int, Contract] = {}
     for address in sorted(diff.storage.keys() | diff.nonces.keys() | diff.class_hashes.keys()):
         old = view.contract(address) or Contract()
         contracts[address] = Contract(
             class_hash=diff.class_hashes.get(address, old.class_hash),
-            storage_root=storage[address].root if address in storage else old.storage_root,
+            storage_root=storage.roots.get(storage_trie(address), old.storage_root),
             nonce=diff.nonces.get(address, old.nonce),
         )
     leaves = dict(zip(contracts, in_step(map(_contract_leaf, contracts.values())), strict=True))
-    declared = {class_hash: class_leaf(compiled) for class_hash, compiled in diff.declared.items()}
-    contract_trie = update(view.contract_node, HEIGHT, pedersen, leaves)
-    class_trie = update(view.class_node, HEIGHT, poseidon, declared)
+    contract_trie = update(view.pages, pedersen, {CONTRACT_TRIE: leaves})
+    class_trie = update(view.pages, poseidon, {CLASS_TRIE: class_leaves})
+    roots = contract_trie.roots[CONTRACT_TRIE], class_trie.roots[CLASS_TRIE]
     return StateUpdate(
-        root=state_root(contract_trie.root, class_trie.root, version),
+        root=state_root(*roots, version),
         contracts={name: None if new == Contract() else new for name, new in contracts.items()},
-        contract_nodes=contract_trie.nodes,
-        class_nodes=class_trie.nodes,
-        storage_nodes={address: trie.nodes for address, trie in storage.items()},
+        pages=storage.pages | contract_trie.pages | class_trie.pages,
     )
+
+
+def storage_trie(address: int) -> bytes:
+    """Name the storage trie of one contract."""
+    return b"s" + to_bytes32(address)
 
 
 def contract_leaf(contract: Contract) -> int:
@@ -93,18 +94,6 @@ def _contract_leaf(contract: Contract) -> Recipe[int]:
     for part in (contract.storage_root, contract.nonce, 0):
         leaf = yield Over.PEDERSEN_PAIR, (leaf, to_bytes32(part))
     return from_bytes(leaf)
-
-
-def _storage_tries(
-    view: StateView, changes: Mapping[int, Mapping[int, int]]
-) -> dict[int, TrieUpdate]:
-    sheet = Sheet()
-    plans = {
-        address: plan(partial(view.storage_node, address), HEIGHT, entries, sheet)
-        for address, entries in changes.items()
-    }
-    hashes = sheet.solve(pedersen)
-    return {address: planned.settle(hashes) for address, planned in plans.items()}
 
 
 def class_leaf(compiled_class_hash: int) -> int:

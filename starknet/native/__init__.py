@@ -8,7 +8,6 @@ from starknet.native._kernel import (
     PEDERSEN,
     POSEIDON,
     ecdsa_verify,
-    node_hashes,
     patricia_root,
     pedersen,
     pedersen_array_ints,
@@ -20,13 +19,13 @@ from starknet.native._kernel import (
     poseidon_many,
     poseidon_many_ints,
     poseidon_pairs,
+    trie_update,
 )
 
 __all__ = [
     "PEDERSEN",
     "POSEIDON",
     "ecdsa_verify",
-    "node_hashes",
     "patricia_root",
     "pedersen",
     "pedersen_array_ints",
@@ -38,4 +37,5 @@ __all__ = [
     "poseidon_many",
     "poseidon_many_ints",
     "poseidon_pairs",
+    "trie_update",
 ]

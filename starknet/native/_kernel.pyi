@@ -41,12 +41,20 @@ def pedersen_chains(flat: Buffer, offsets: Buffer, /) -> bytes:
 def patricia_root(kind: int, height: int, values: Buffer, /) -> bytes:
     """Root of the trie with values under keys 0, 1, …; a value of 0 is absent; height 1 to 64."""
 
-def node_hashes(kind: int, nodes: Buffer, /) -> bytes:
-    """Hashes of n trie nodes of 66 bytes, children before parents, every level as one batch.
+def trie_update(
+    kind: int,
+    page_bytes: int,
+    tries: Iterable[tuple[bytes, bytes]],
+    pages: dict[bytes, bytes | None],
+    /,
+) -> list[bytes] | tuple[bytes, dict[bytes, bytes | None]]:
+    """Change several tries of height 251: the pages to read next, or the roots and the pages that differ.
 
-    Byte 0: bit 0 says that the left side, bit 1 that the right side is the index of an earlier node instead
-    of a hash. Byte 1: an edge's length, 0 for a binary node. Then 32 bytes of left side or child, 32 of
-    right side or path.
+    A trie is its name and its changes, n x (key, value) with keys ascending; a value of 0 removes a key. A page's
+    name is that of its trie, then one byte of level and the path's bits in as few bytes as that needs. `pages`
+    are those read so far; None says that there is none, in the result that it is gone. `trie.c` has what a page
+    holds; a node of more than `page_bytes` bytes has one of its own. Raises LookupError if a page is missing or
+    damaged.
     """
 
 def ecdsa_verify(signatures: Buffer, /) -> bytes:

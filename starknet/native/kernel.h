@@ -93,9 +93,53 @@ void ecdsa_verify_many(uint8_t *out, const uint8_t *in, size_t n);
  * Returns 0 if there is no memory. */
 int patricia_root(hash_kind kind, unsigned height, const fe *values, size_t n, fe *root);
 
-#define NODE_BYTES 66
-typedef enum { NODES_DONE, NODES_NO_MEMORY, NODES_BAD_REFERENCE, NODES_BAD_FELT, NODES_BAD_FLAGS, NODES_BAD_EDGE } nodes_result;
-/* n hashes of trie nodes, plain; *at is the node at fault. */
-nodes_result node_hashes(hash_kind kind, const uint8_t *nodes, size_t n, fe *out, size_t *at);
+#define TRIE_HEIGHT 251
+#define TRIE_PATH_BYTES 33
+#define TRIE_PAGE_BYTES_MAX (1 << 14)
+
+/* *hash += n modulo p, for small n. */
+INLINE void fe_add_small(fe *hash, unsigned n)
+{
+    static const fe p = {{1, 0, 0, P3}};
+    const fe plain = {{n, 0, 0, 0}};
+    fe_add(hash, hash, &plain);
+    if (!fe_below(hash, 1))
+        fe_take(hash, hash, &p);
+}
+
+typedef struct {
+    fe key, value; /* the key below 2^251; a value of 0 removes it */
+} trie_change;
+
+typedef enum { PAGE_HERE, PAGE_ABSENT, PAGE_UNREAD, PAGE_FAILED } page_state;
+
+/* Who keeps the pages; a page is named by the number of its trie and a path of `length` bytes. */
+typedef struct {
+    void *context;
+    /* The page's bytes, which stay until the forest is freed. */
+    page_state (*find)(void *context, size_t trie, const uint8_t *path, size_t length, const uint8_t **page,
+                       size_t *size);
+    /* Room for a page that is new or differs; NULL if that fails. */
+    uint8_t *(*put)(void *context, size_t trie, const uint8_t *path, size_t length, size_t size);
+    /* A page that is no longer, unless it was put; 0 if that fails. */
+    int (*drop)(void *context, size_t trie, const uint8_t *path, size_t length);
+} trie_host;
+
+typedef enum { TRIE_DONE, TRIE_NO_MEMORY, TRIE_HOST_FAILED, TRIE_NODE_MISSING, TRIE_NODE_DAMAGED } trie_result;
+
+/* Several tries under change. In this order: a change for each trie; if nothing is lacking then, plan, hash and
+ * write. No call may follow one that failed. */
+typedef struct forest forest;
+forest *forest_new(hash_kind kind, size_t page_bytes, size_t tries, const trie_host *host);
+void forest_free(forest *f);
+/* Keys strictly ascending; the changes are used up. */
+trie_result forest_change(forest *f, size_t trie, trie_change *changes, size_t n);
+int forest_lacks(const forest *f); /* whether a page is yet to be read */
+size_t forest_plan(forest *f);     /* how many hashes are to come */
+trie_result forest_hash(forest *f); /* does not call the host */
+trie_result forest_write(forest *f);
+fe forest_root(const forest *f, size_t trie);
+/* The path of the node at fault; its length in bytes. */
+size_t forest_fault(const forest *f, size_t *trie, uint8_t path[TRIE_PATH_BYTES]);
 
 #endif

@@ -543,41 +543,213 @@ static PyObject *py_patricia_root(PyObject *Py_UNUSED(self), PyObject *const *ar
     return done ? bytes_of_felt(&root) : PyErr_NoMemory();
 }
 
-static PyObject *nodes_failed(nodes_result result, size_t at)
+/* --- Tries in pages --- */
+
+/* What an update works on and comes to, as Python keeps it. */
+typedef struct {
+    PyObject *tries;   /* a tuple of (name, changes) */
+    PyObject *pages;   /* dict: what was read so far, None where there is nothing */
+    PyObject *held;    /* list: the pages in use, which another thread might take out of the dict */
+    PyObject *wanted;  /* list: names of pages to read */
+    PyObject *written; /* dict: what differs, None where nothing is left */
+} books;
+
+static PyObject *page_name(const books *b, size_t trie, const uint8_t *path, size_t length)
 {
-    static const char *const reasons[] = {
-        [NODES_BAD_REFERENCE] = "refers to no earlier node",
-        [NODES_BAD_FELT] = "has a felt not below the field's prime",
-        [NODES_BAD_FLAGS] = "has unknown flags",
-        [NODES_BAD_EDGE] = "is an edge longer than 251 levels or with a path that does not fit its length",
-    };
-    if (result == NODES_NO_MEMORY)
-        return PyErr_NoMemory();
-    return PyErr_Format(PyExc_ValueError, "node %zu %s", at, reasons[result]);
+    PyObject *name = PyTuple_GET_ITEM(PyTuple_GET_ITEM(b->tries, (Py_ssize_t)trie), 0);
+    const Py_ssize_t size = PyBytes_GET_SIZE(name);
+    PyObject *whole = PyBytes_FromStringAndSize(NULL, size + (Py_ssize_t)length);
+    if (whole) {
+        memcpy(PyBytes_AS_STRING(whole), PyBytes_AS_STRING(name), (size_t)size);
+        memcpy(PyBytes_AS_STRING(whole) + size, path, length);
+    }
+    return whole;
 }
 
-static PyObject *py_node_hashes(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t count)
+static page_state books_find(void *context, size_t trie, const uint8_t *path, size_t length, const uint8_t **page,
+                             size_t *size)
+{
+    const books *b = context;
+    PyObject *name = page_name(b, trie, path, length), *found;
+    page_state state = PAGE_FAILED;
+
+    if (!name)
+        return PAGE_FAILED;
+    found = PyDict_GetItemWithError(b->pages, name);
+    if (found == Py_None) {
+        state = PAGE_ABSENT;
+    } else if (found && !PyBytes_Check(found)) {
+        PyErr_SetString(PyExc_TypeError, "a page is bytes or None");
+    } else if (found && PyList_Append(b->held, found) == 0) {
+        *page = (const uint8_t *)PyBytes_AS_STRING(found);
+        *size = (size_t)PyBytes_GET_SIZE(found);
+        state = PAGE_HERE;
+    } else if (!PyErr_Occurred() && PyList_Append(b->wanted, name) == 0) {
+        state = PAGE_UNREAD;
+    }
+    Py_DECREF(name);
+    return state;
+}
+
+static uint8_t *books_put(void *context, size_t trie, const uint8_t *path, size_t length, size_t size)
+{
+    const books *b = context;
+    PyObject *name = page_name(b, trie, path, length), *page = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    uint8_t *room = NULL;
+
+    if (name && page && PyDict_SetItem(b->written, name, page) == 0)
+        room = (uint8_t *)PyBytes_AS_STRING(page); /* the dict keeps it */
+    Py_XDECREF(name);
+    Py_XDECREF(page);
+    return room;
+}
+
+static int books_drop(void *context, size_t trie, const uint8_t *path, size_t length)
+{
+    const books *b = context;
+    PyObject *name = page_name(b, trie, path, length);
+    const int done = name && PyDict_SetDefault(b->written, name, Py_None);
+
+    Py_XDECREF(name);
+    return done;
+}
+
+static int load_changes(trie_change *changes, const uint8_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++, in += PAIR_BYTES) {
+        fe_load(&changes[i].key, in);
+        if (changes[i].key.v[3] >> (TRIE_HEIGHT - 192)) {
+            PyErr_SetString(PyExc_ValueError, "a key has more than 251 bits");
+            return 0;
+        }
+        if (i && memcmp(in - PAIR_BYTES, in, FELT_BYTES) >= 0) {
+            PyErr_SetString(PyExc_ValueError, "keys do not ascend");
+            return 0;
+        }
+        if (!felt_of_bytes(&changes[i].value, in + FELT_BYTES))
+            return 0;
+    }
+    return 1;
+}
+
+static int trie_failed(forest *f, const books *b, trie_result result)
+{
+    uint8_t path[TRIE_PATH_BYTES];
+    size_t trie, length;
+    PyObject *name, *hex;
+
+    if (result == TRIE_NO_MEMORY)
+        PyErr_NoMemory();
+    if (result == TRIE_NO_MEMORY || result == TRIE_HOST_FAILED)
+        return 0;
+    length = forest_fault(f, &trie, path);
+    name = page_name(b, trie, path, length);
+    hex = name ? PyObject_CallMethod(name, "hex", NULL) : NULL;
+    if (hex)
+        PyErr_Format(PyExc_LookupError, "trie node %U is %s", hex,
+                     result == TRIE_NODE_MISSING ? "missing" : "damaged");
+    Py_XDECREF(name);
+    Py_XDECREF(hex);
+    return 0;
+}
+
+static int change_tries(forest *f, const books *b)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(b->tries); i++) {
+        PyObject *given = PyTuple_GET_ITEM(PyTuple_GET_ITEM(b->tries, i), 1);
+        const size_t n = (size_t)(PyBytes_GET_SIZE(given) / PAIR_BYTES);
+        trie_change *changes = room_for(n, sizeof *changes);
+        const int loaded = changes && load_changes(changes, (const uint8_t *)PyBytes_AS_STRING(given), n);
+        const trie_result result = loaded ? forest_change(f, (size_t)i, changes, n) : TRIE_HOST_FAILED;
+        PyMem_RawFree(changes);
+        if (result != TRIE_DONE)
+            return trie_failed(f, b, result);
+    }
+    return 1;
+}
+
+static PyObject *finish_tries(forest *f, const books *b)
+{
+    const size_t hashes = forest_plan(f), n = (size_t)PyTuple_GET_SIZE(b->tries);
+    PyObject *roots, *result = NULL;
+    trie_result outcome;
+
+    MAYBE_WITHOUT_GIL(hashes, outcome = forest_hash(f));
+    if (outcome == TRIE_DONE)
+        outcome = forest_write(f);
+    if (outcome != TRIE_DONE) {
+        trie_failed(f, b, outcome);
+        return NULL;
+    }
+    roots = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n * FELT_BYTES));
+    for (size_t i = 0; roots && i < n; i++) {
+        const fe root = forest_root(f, i);
+        fe_store((uint8_t *)PyBytes_AS_STRING(roots) + i * FELT_BYTES, &root);
+    }
+    if (roots)
+        result = PyTuple_Pack(2, roots, b->written);
+    Py_XDECREF(roots);
+    return result;
+}
+
+static int check_tries(PyObject *tries)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tries); i++) {
+        PyObject *trie = PyTuple_GET_ITEM(tries, i);
+        if (!PyTuple_Check(trie) || PyTuple_GET_SIZE(trie) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(trie, 0))
+            || !PyBytes_Check(PyTuple_GET_ITEM(trie, 1))) {
+            PyErr_SetString(PyExc_TypeError, "a trie is a tuple of its name and its changes, both bytes");
+            return 0;
+        }
+        if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(trie, 1)) % PAIR_BYTES) {
+            PyErr_Format(PyExc_ValueError, "changes are not a multiple of %zd bytes", PAIR_BYTES);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *update_tries(hash_kind kind, size_t page_bytes, books *b)
+{
+    const trie_host host = {b, books_find, books_put, books_drop};
+    forest *f = forest_new(kind, page_bytes, (size_t)PyTuple_GET_SIZE(b->tries), &host);
+    PyObject *result = NULL;
+
+    if (!f)
+        return PyErr_NoMemory();
+    if (change_tries(f, b)) {
+        if (forest_lacks(f))
+            result = Py_NewRef(b->wanted);
+        else
+            result = finish_tries(f, b);
+    }
+    forest_free(f);
+    return result;
+}
+
+static PyObject *py_trie_update(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
 {
     PyObject *result = NULL;
     hash_kind kind;
-    Py_buffer view;
-    fe *out;
-    size_t n;
+    long page_bytes;
+    books b;
 
-    if (!check_count("node_hashes", count, 2) || !kind_of(&kind, args[0]) || !prepare_kind(kind)
-        || PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE) < 0)
+    if (!check_count("trie_update", n, 4) || !kind_of(&kind, args[0]) || !prepare_kind(kind))
         return NULL;
-    n = (size_t)view.len / NODE_BYTES;
-    if (view.len % NODE_BYTES || n > UINT32_MAX) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes are not a multiple of %d", view.len, NODE_BYTES);
-    } else if ((out = room_for(n, sizeof *out)) != NULL) {
-        nodes_result outcome;
-        size_t at = 0;
-        MAYBE_WITHOUT_GIL(n, outcome = node_hashes(kind, view.buf, n, out, &at));
-        result = outcome == NODES_DONE ? bytes_of_felts(out, n) : nodes_failed(outcome, at);
-        PyMem_RawFree(out);
-    }
-    PyBuffer_Release(&view);
+    page_bytes = PyLong_AsLong(args[1]);
+    if (page_bytes == -1 && PyErr_Occurred())
+        return NULL;
+    if (page_bytes < 0 || page_bytes > TRIE_PAGE_BYTES_MAX)
+        return PyErr_Format(PyExc_ValueError, "a page is split at 0 to %d bytes", TRIE_PAGE_BYTES_MAX);
+    if (!PyDict_Check(args[3]))
+        return PyErr_Format(PyExc_TypeError, "pages are a dict");
+    b = (books){PySequence_Tuple(args[2]), args[3], PyList_New(0), PyList_New(0), PyDict_New()};
+    if (b.tries && b.held && b.wanted && b.written && check_tries(b.tries))
+        result = update_tries(kind, (size_t)page_bytes, &b);
+    Py_XDECREF(b.tries);
+    Py_XDECREF(b.held);
+    Py_XDECREF(b.wanted);
+    Py_XDECREF(b.written);
     return result;
 }
 
@@ -735,7 +907,7 @@ static PyMethodDef methods[] = {
     FAST(poseidon_many),
     FAST(pedersen_chains),
     FAST(patricia_root),
-    FAST(node_hashes),
+    FAST(trie_update),
     ONE_ARGUMENT(ecdsa_verify),
     FAST(choose),
 #ifdef HERA_CHECKED

@@ -16,7 +16,7 @@ block_classes   number                             class hashes, ascending: decl
 number_by_hash  block hash                         number
 tx_index        transaction hash                   number ‖ index (4 bytes); the first one of that hash
 tx_hashes       number                             the block's transaction hashes, in order
-trie_nodes      trie ‖ path                        one node, as ``starknet.trie`` writes it
+trie_pages      trie ‖ level ‖ path                nodes of one trie, as ``starknet/native/trie.c`` writes them
 contracts       address                            class hash ‖ nonce ‖ storage root; absent if all three are 0
 history         kind ‖ what ‖ number               its value (a felt) since that block, for each block that set it
 =============== ================================== ==================================================================
@@ -27,7 +27,7 @@ from enum import StrEnum
 from workers.component import Component
 from workers.store import Head
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NUMBER_BYTES = 8
 NUMBER_MAX = 2 ** (8 * NUMBER_BYTES) - 1
 INDEX_BYTES = 4
@@ -52,7 +52,7 @@ class Family(StrEnum):
     NUMBER_BY_HASH = "number_by_hash"
     TX_INDEX = "tx_index"
     TX_HASHES = "tx_hashes"
-    TRIE_NODES = "trie_nodes"
+    TRIE_PAGES = "trie_pages"
     CONTRACTS = "contracts"
     HISTORY = "history"
 
@@ -73,15 +73,6 @@ class Kind:
     CLASS_HASH = b"c"  # ‖ address
     COMPILED = b"k"  # ‖ class hash: the compiled class hash in the class trie
     DEFINED = b"d"  # ‖ class hash: the block that brought its definition; the value is 0
-
-
-CONTRACT_TRIE = b"c"
-CLASS_TRIE = b"k"
-
-
-def storage_trie(address: int) -> bytes:
-    """Name the storage trie of one contract."""
-    return b"s" + felt(address)
 
 
 def felt(value: int) -> bytes:
