@@ -1,7 +1,7 @@
 """The generated chain is valid by the same rules as a real one, and holds every kind of thing it promises."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -10,9 +10,10 @@ import pytest
 from starknet import ages, classes, gateway
 from starknet.block import CheckedBlock, RuleBroken, check_block
 from starknet.devnet import HASH_LAG, LARGE_TRANSACTIONS, Devnet
-from starknet.felt import P
-from starknet.hashes import PairHash, pedersen, poseidon, poseidon_many
+from starknet.hashes import pedersen, poseidon, poseidon_many
+from starknet.trie import HEIGHT
 from starknet.versions import UnknownVersion
+from tests.starknet.tries import map_root
 
 Json = dict[str, Any]
 LENGTH = 30
@@ -324,33 +325,15 @@ class World:
 
     def _hashed(self) -> int:
         addresses = self._class_of.keys() | self._nonces.keys() | self._storage.keys()
-        contracts = trie_root({address: self._leaf(address) for address in addresses}, pedersen)
-        declared = trie_root(self._classes, poseidon)
+        contracts = map_root(
+            HEIGHT, {address: self._leaf(address) for address in addresses}, pedersen
+        )
+        declared = map_root(HEIGHT, self._classes, poseidon)
         if declared == 0 and not self._always_joined:
             return contracts
         return poseidon_many([int.from_bytes(b"STARKNET_STATE_V0"), contracts, declared])
 
     def _leaf(self, address: int) -> int:
-        storage = trie_root(self._storage.get(address, {}), pedersen)
+        storage = map_root(HEIGHT, self._storage.get(address, {}), pedersen)
         leaf = pedersen(self._class_of.get(address, 0), storage)
         return pedersen(pedersen(leaf, self._nonces.get(address, 0)), 0)
-
-
-def trie_root(leaves: Mapping[int, int], pair: PairHash, height: int = 251) -> int:
-    """Hash a trie by its definition, top down, from all its leaves."""
-    present = {key: value for key, value in leaves.items() if value}
-    if not present:
-        return 0
-    if len(present) == 1:
-        (key, value), length = next(iter(present.items())), height
-        return value if height == 0 else (pair(value, key) + length) % P
-    common = height - max((a ^ min(present)).bit_length() for a in present)
-    if common:
-        rest = height - common
-        mask = (1 << rest) - 1
-        child = trie_root({key & mask: value for key, value in present.items()}, pair, rest)
-        return (pair(child, min(present) >> rest) + common) % P
-    top = 1 << height - 1
-    left = {key: value for key, value in present.items() if not key & top}
-    right = {key ^ top: value for key, value in present.items() if key & top}
-    return pair(trie_root(left, pair, height - 1), trie_root(right, pair, height - 1))

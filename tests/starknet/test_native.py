@@ -5,6 +5,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crypto_cpp_py.cpp_bindings import cpp_get_public_key, cpp_hash, cpp_sign, cpp_verify
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from poseidon_py.c_bindings import hades_permutation
 
-from starknet import native, trie
+from starknet import native
 from starknet.felt import P
 from starknet.native import make_constants
 from starknet.native._kernel import choose
+from tests.starknet.tries import map_root
 
 ORDER = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
 EDGES = (
@@ -172,67 +174,67 @@ def test_a_list_of_the_protocols_vector_has_its_root() -> None:
 @settings(max_examples=40, deadline=None)
 @given(kinds, st.integers(6, 64), st.lists(st.one_of(st.just(0), felts), max_size=64))
 def test_a_lists_root_is_that_of_the_trie_over_it(kind: int, height: int, xs: list[int]) -> None:
-    expected = trie.update(lambda _: None, height, ORACLES[kind], dict(enumerate(xs))).root
+    expected = map_root(height, dict(enumerate(xs)), ORACLES[kind])
     assert native.patricia_root(kind, height, raw(*xs)) == raw(expected)
 
 
 @pytest.mark.parametrize("height", [1, 2, 3])
 def test_a_full_list_fits_its_trie_and_one_more_does_not(height: int) -> None:
     xs = list(range(1, 2**height + 1))
-    expected = trie.update(lambda _: None, height, poseidon, dict(enumerate(xs))).root
+    expected = map_root(height, dict(enumerate(xs)), poseidon)
     assert native.patricia_root(native.POSEIDON, height, raw(*xs)) == raw(expected)
     with pytest.raises(ValueError, match="do not fit"):
         native.patricia_root(native.POSEIDON, height, raw(*xs, 1))
 
 
-def node(left: int, right: int, *, length: int = 0, flags: int = 0) -> bytes:
-    return bytes([flags, length]) + raw(left, right)
-
-
-@settings(max_examples=40, deadline=None)
-@given(kinds, st.data())
-def test_nodes_hash_by_the_rule_whatever_refers_to_what(kind: int, data: st.DataObject) -> None:
-    oracle = ORACLES[kind]
-    records: list[bytes] = []
-    hashes: list[int] = []
-    for _ in range(data.draw(st.integers(0, 12))):
-        sides, flags = [], 0
-        length = data.draw(st.one_of(st.just(0), st.integers(1, 251)))
-        for side in (0, 1):
-            may_refer = bool(hashes) and not (side == 1 and length)
-            if may_refer and data.draw(st.booleans()):
-                at = data.draw(st.integers(0, len(hashes) - 1))
-                flags |= 1 << side
-                sides.append((at, hashes[at]))
-            else:
-                felt = data.draw(felts)
-                felt = felt % 2**length if side == 1 and length else felt
-                sides.append((felt, felt))
-        records.append(node(sides[0][0], sides[1][0], length=length, flags=flags))
-        hashes.append((oracle(sides[0][1], sides[1][1]) + length) % P)
-    assert numbers(native.node_hashes(kind, b"".join(records))) == hashes
+def entry(key: int, value: int) -> bytes:
+    return raw(key, value)
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"),
+    ("changes", "reason"),
     [
-        (node(1, 2, flags=4), "flags"),
-        (node(0, 2, flags=1), "earlier node"),
-        (node(2**64, 2, flags=1), "earlier node"),
-        (node(1, 0, flags=2), "earlier node"),
-        (node(P, 2), "prime"),
-        (node(1, P), "prime"),
-        (node(1, 0, length=252), "edge"),
-        (node(1, 2, length=1), "edge"),
-        (node(1, 2**64, length=64), "edge"),
-        (node(1, 2**192, length=100), "edge"),
-        (node(1, 2) + node(1, 0, length=3, flags=2), "node 1 is an edge"),
-        (node(1, 2)[:-1], "multiple"),
+        (entry(1, 1) + entry(1, 2), "ascend"),
+        (entry(2, 1) + entry(1, 2), "ascend"),
+        (entry(2**251, 1), "251 bits"),
+        (entry(2**256 - 1, 1), "251 bits"),
+        (entry(1, P), "prime"),
+        (entry(1, 1)[:-1], "multiple"),
     ],
 )
-def test_nodes_that_are_none_are_refused(record: bytes, reason: str) -> None:
+def test_changes_of_a_trie_that_are_none_are_refused(changes: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        native.node_hashes(native.POSEIDON, record)
+        native.trie_update(native.POSEIDON, 0, [(b"", changes)], {b"\0": None})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (native.POSEIDON, 0, [(b"", "")], {}),
+        (native.POSEIDON, 0, [(b"",)], {}),
+        (native.POSEIDON, 0, [b""], {}),
+        (native.POSEIDON, 0, 7, {}),
+        (native.POSEIDON, 0, [], []),
+        (native.POSEIDON, "0", [], {}),
+        (native.POSEIDON, 0, [(b"", b"")], {b"\0": "page"}),
+        (native.POSEIDON, 0, []),
+    ],
+)
+def test_what_is_no_trie_is_refused(arguments: Any) -> None:
+    with pytest.raises(TypeError):
+        native.trie_update(*arguments)
+
+
+@pytest.mark.parametrize("page_bytes", [-1, 2**14 + 1])
+def test_a_page_has_a_bounded_size(page_bytes: int) -> None:
+    with pytest.raises(ValueError, match="0 to 16384"):
+        native.trie_update(native.POSEIDON, page_bytes, [], {})
+
+
+def test_pages_that_are_not_read_yet_are_asked_for() -> None:
+    tries = [(b"a", entry(1, 1)), (b"b", b"")]
+    assert native.trie_update(native.POSEIDON, 0, tries, {b"a\0": None}) == [b"b\0"]
+    assert native.trie_update(native.POSEIDON, 0, [], {}) == (b"", {})
 
 
 def signature(secret: int, message: int) -> tuple[int, int, int, int]:
@@ -328,7 +330,7 @@ def test_no_function_takes_a_number_from_p_up(felt: int) -> None:
         lambda: native.pedersen_chains(bad, offsets_of([[1]])),
         lambda: native.poseidon_many(bad, offsets_of([[1]])),
         lambda: native.patricia_root(native.POSEIDON, 64, good + bad),
-        lambda: native.node_hashes(native.PEDERSEN, node(1, felt)),
+        lambda: native.trie_update(native.POSEIDON, 0, [(b"", entry(1, felt))], {b"\0": None}),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="prime"):

@@ -83,6 +83,7 @@ class Fuzzer:
         self.checked = checked
         self.plain = plain
         self.random = random.Random(seed)
+        self.pages: dict[bytes, bytes] = {}
         self.good = 0
         self.refused = 0
 
@@ -114,21 +115,55 @@ class Fuzzer:
         data = numbers.tobytes()
         return data[:-3] if self.random.random() < 0.03 else data
 
-    def nodes(self, count: int) -> bytes:
-        records = []
-        for i in range(count):
-            flags, length, sides = 0, 0, [self.number(), self.number()]
-            if i and self.random.random() < 0.7:
-                flags, sides[0] = 1, self.random.randrange(i)
-            if self.random.random() < 0.4:
-                length = self.random.randrange(1, 252)
-                sides[1] %= 2**length
-            elif i and self.random.random() < 0.5:
-                flags, sides[1] = flags | 2, self.random.randrange(i)
-            if self.random.random() < 0.003:
-                flags, length = self.random.randrange(256), self.random.randrange(256)
-            records.append(bytes([flags, length]) + b"".join(s.to_bytes(32, "big") for s in sides))
-        return b"".join(records)
+    def changes(self) -> bytes:
+        some = self.random
+        near, far = some.randrange(2**251), some.randrange(252)
+        keys = {(near ^ some.randrange(2**far)) % 2**251 for _ in range(some.randrange(20))}
+        values = (0 if some.random() < 0.3 else self.number() for _ in keys)
+        data = b"".join(
+            part.to_bytes(32, "big")
+            for entry in zip(sorted(keys), values, strict=True)
+            for part in entry
+        )
+        return data[:-1] if some.random() < 0.01 else data
+
+    def damaged(self, page: bytes | None) -> bytes | None:
+        some = self.random
+        if page is None or some.random() < 0.1:
+            return some.choice((None, b"", some.randbytes(some.randrange(100))))
+        at = some.randrange(len(page) + 1)
+        return page[:at] + some.randbytes(some.randrange(3)) + page[at + some.randrange(3) :]
+
+    def trie(self) -> tuple[Any, ...]:
+        """An update of tries as they are kept, often of a damaged one; its pages are all read."""
+        some = self.random
+        names = some.sample((b"a", b"b", b"c"), some.randrange(4))
+        tries = [(name, self.changes()) for name in names]
+        arguments = some.randrange(2), some.choice((0, 100, 400, 2**14)), tries
+        pages: dict[bytes, bytes | None] = {}
+        for _ in range(252):
+            try:
+                wanted = self.plain.trie_update(*arguments, pages)
+            except (ValueError, LookupError):
+                break
+            if isinstance(wanted, tuple):
+                break
+            for name in wanted:
+                page = self.pages.get(name)
+                pages[name] = self.damaged(page) if some.random() < 0.01 else page
+        if pages and some.random() < 0.3:
+            name = some.choice(sorted(pages))
+            pages[name] = self.damaged(pages[name])
+        return *arguments, pages
+
+    def keep(self, result: tuple[bytes, dict[bytes, bytes | None]]) -> None:
+        """Go on with the tries that an update came to, damaged or not, until they grow large."""
+        for name, page in result[1].items():
+            self.pages.pop(name, None)
+            if page is not None:
+                self.pages[name] = page
+        if len(self.pages) > 300:
+            self.pages.clear()
 
     def arguments(self) -> tuple[str, tuple[Any, ...]]:
         name = self.random.choice(NAMES)
@@ -146,8 +181,8 @@ class Fuzzer:
             return name, (self.buffer(count), self.offsets(count))
         if name == "patricia_root":
             return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
-        if name == "node_hashes":
-            return name, (kind, self.nodes(count))
+        if name == "trie_update":
+            return name, self.trie()
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:
@@ -158,7 +193,7 @@ class Fuzzer:
         for module in (self.checked, self.plain):
             try:
                 outcomes.append(getattr(module, name)(*arguments))
-            except ValueError as error:
+            except (ValueError, LookupError) as error:
                 outcomes.append(str(error))
         if outcomes[0] != outcomes[1]:
             raise AssertionError(f"{name}{arguments!r}: {outcomes!r}")
@@ -166,6 +201,8 @@ class Fuzzer:
             self.refused += 1
         else:
             self.good += 1
+            if name == "trie_update" and isinstance(outcomes[0], tuple):
+                self.keep(outcomes[0])
 
 
 NAMES = (
@@ -180,7 +217,7 @@ NAMES = (
     "poseidon_many",
     "pedersen_chains",
     "patricia_root",
-    "node_hashes",
+    "trie_update",
     "ecdsa_verify",
 )
 

@@ -1,6 +1,7 @@
 """Claims about the state root, on the first blocks of real chains recomputed from nothing."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ from starknet.commitments import StateDiff, read_state_diff
 from starknet.gateway import block_from_gateway
 from starknet.state import (
     Contract,
-    Nodes,
     StateUpdate,
+    apply_leaves,
     apply_state_diff,
     contract_leaf,
     state_root,
 )
-from starknet.trie import Node, NodePath
 
 
 class Memory:
@@ -24,19 +24,13 @@ class Memory:
 
     def __init__(self) -> None:
         self.contracts: dict[int, Contract] = {}
-        self.nodes: dict[tuple[object, NodePath], Node] = {}
+        self.kept: dict[bytes, bytes] = {}
 
     def contract(self, address: int) -> Contract | None:
         return self.contracts.get(address)
 
-    def contract_node(self, path: NodePath) -> Node | None:
-        return self.nodes.get(("contracts", path))
-
-    def class_node(self, path: NodePath) -> Node | None:
-        return self.nodes.get(("classes", path))
-
-    def storage_node(self, address: int, path: NodePath) -> Node | None:
-        return self.nodes.get((address, path))
+    def pages(self, names: Sequence[bytes]) -> list[bytes | None]:
+        return list(map(self.kept.get, names))
 
     def store(self, update: StateUpdate) -> None:
         for address, contract in update.contracts.items():
@@ -44,14 +38,11 @@ class Memory:
                 self.contracts.pop(address, None)
             else:
                 self.contracts[address] = contract
-        tries: list[tuple[object, Nodes]] = [("contracts", update.contract_nodes)]
-        tries += [("classes", update.class_nodes), *update.storage_nodes.items()]
-        for trie, nodes in tries:
-            for path, node in nodes.items():
-                if node is None:
-                    del self.nodes[trie, path]
-                else:
-                    self.nodes[trie, path] = node
+        for name, page in update.pages.items():
+            if page is None:
+                del self.kept[name]
+            else:
+                self.kept[name] = page
 
 
 def apply(state: Memory, version: str = "", **changes: Any) -> int:
@@ -86,11 +77,13 @@ def test_every_state_root_from_genesis_on_is_the_one_on_chain(
 def test_undoing_all_changes_gives_the_state_before() -> None:
     state = Memory()
     first = apply(state, class_hashes={5: 77}, storage={5: {1: 2}}, nonces={5: 1})
-    before = dict(state.nodes)
+    before = dict(state.kept)
     apply(state, class_hashes={6: 78}, storage={5: {1: 3, 9: 9}, 6: {1: 1}}, declared={8: 9})
-    state.nodes = {key: node for key, node in state.nodes.items() if key[0] != "classes"}
-    assert apply(state, class_hashes={6: 0}, storage={5: {1: 2, 9: 0}, 6: {1: 0}}) == first
-    assert state.nodes == before
+    back = StateDiff(class_hashes={6: 0}, storage={5: {1: 2, 9: 0}, 6: {1: 0}})
+    update = apply_leaves(state, back, {8: 0}, "")
+    state.store(update)
+    assert update.root == first
+    assert state.kept == before
     assert 6 not in state.contracts
 
 
@@ -112,7 +105,7 @@ def test_a_migrated_class_takes_its_new_leaf() -> None:
     apply(twice, "0.14.1", declared={3: 4})
     moved = apply(twice, "0.14.1", declared={3: 5})
     assert moved == apply(once, "0.14.1", declared={3: 5})
-    assert twice.nodes == once.nodes
+    assert twice.kept == once.kept
 
 
 def test_only_a_contract_of_nothing_has_no_leaf() -> None:

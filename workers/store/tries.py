@@ -1,4 +1,4 @@
-"""The state inside the store: keeps contracts, classes, the pages of their tries and their history in step with the blocks.
+"""The state inside the store: keeps contracts, classes, their tries and their history in step with the blocks.
 
 What a block changes goes into the caller's batch, every read sees the state before the block.
 """
