@@ -15,7 +15,7 @@ from starknet.hashes import KERNEL_KINDS, PairHash
 from starknet.native import trie_update
 
 HEIGHT = 251
-PAGE_BYTES = 2048  # a node that takes more has a page of its own: see docs/performance.md
+PAGE_BYTES = 768  # a node that takes more has a page of its own: see docs/performance.md
 IN_OWN_PAGE = 252
 SIZE_BYTES = 2
 

@@ -317,13 +317,16 @@ def test_the_store_of_another_chain_is_refused_and_untouched(
     assert files(tmp_path) == before
 
 
-def test_a_newer_schema_is_refused_by_writer_and_reader_and_untouched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [b"1", b"3"])
+def test_another_schema_is_refused_by_writer_and_reader_and_untouched(
+    tmp_path: Path, schema: bytes
+) -> None:
     store_all(tmp_path, [])
-    rewrite_meta(tmp_path, SCHEMA_KEY, b"2")
+    rewrite_meta(tmp_path, SCHEMA_KEY, schema)
     before = files(tmp_path)
 
     for opening in (lambda: Writer(tmp_path, CHAIN), lambda: Reader(tmp_path)):
-        with pytest.raises(StoreError, match="has schema 2, this program knows 1"):
+        with pytest.raises(StoreError, match=f"has schema {schema.decode()}, this program knows 2"):
             opening()
 
     assert files(tmp_path) == before
@@ -365,6 +368,31 @@ def test_a_damaged_store_is_one_clear_line(
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("cut", [slice(0, -1), slice(0, 0)])
+def test_a_damaged_page_of_a_trie_is_one_clear_line_and_nothing_is_written(
+    tmp_path: Path, chain: list[BlockVerified], cut: slice
+) -> None:
+    store_all(tmp_path, chain[:20])
+    database = rocks.open_primary(tmp_path / "chain")
+    batch = database.batch()
+    for name, page in list(database.items(Family.TRIE_PAGES)):
+        batch.put(Family.TRIE_PAGES, name, page[cut])
+    database.write(batch, sync=True)
+    database.close()
+    before = contents(tmp_path)
+    writer = Writer(tmp_path, CHAIN)
+
+    for change in (lambda: writer.store(chain[20]), writer.undo_head):
+        with pytest.raises(
+            StoreError, match=r"the store is damaged: trie node \w+ is damaged$"
+        ) as caught:
+            change()
+        assert "\n" not in str(caught.value)
+
+    writer.close()
+    assert contents(tmp_path) == before
 
 
 def test_a_head_that_is_not_its_header_is_refused(
