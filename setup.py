@@ -11,8 +11,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 KERNEL = "starknet/native"
-SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia", "adx", "wide")
-HEADERS = ("field", "constants", "kernel")
+SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia", "adx", "wide", "wire")
+HEADERS = ("field", "constants", "kernel", "wire")
 INSTALL = (
     "install gcc or clang and Python's headers "
     "(Debian: apt install gcc python3-dev; macOS: xcode-select --install)"

@@ -51,7 +51,7 @@ class Over(IntEnum):
     POSEIDON = 2  # as `poseidon_many`
 
 
-Felts = Sequence[bytes]
+Felts = bytes  # of 32 bytes each, joined
 Result = TypeVar("Result")
 Recipe = Generator[tuple[Over, Felts], bytes, Result]
 """A result in the making: yields what has to be hashed next, and is sent its hash."""
@@ -86,10 +86,10 @@ def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
     """The hash of each list, all in one call; raises FeltError for a felt that is none."""
     if not lists:
         return []
-    flat = b"".join(chain.from_iterable(lists))
-    sizes = list(map(len, lists))
+    flat = b"".join(lists)
+    sizes = [len(felts) // HASH_BYTES for felts in lists]
     if len(flat) != HASH_BYTES * sum(sizes):
-        raise FeltError("felt of more than 32 bytes")
+        raise FeltError("felts are not all of 32 bytes")
     try:
         if over is Over.PEDERSEN_PAIR:
             hashes = native.pedersen_pairs(flat)
@@ -101,7 +101,7 @@ def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
     return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
 
 
-def list_root_of_bytes(leaves: Felts, pair: PairHash) -> int:
+def list_root_of_bytes(leaves: Sequence[bytes], pair: PairHash) -> int:
     """As ``list_root``, of leaves of 32 bytes."""
     return from_bytes(native.patricia_root(KERNEL_KINDS[pair], _LIST_HEIGHT, b"".join(leaves)))
 

@@ -1,4 +1,4 @@
-"""The kernel in C: hashes, signatures and tries over felts of 32 big-endian bytes.
+"""The kernel in C: hashes, signatures and tries over felts of 32 big-endian bytes, and their way out of messages.
 
 Every function refuses with ValueError felts that are not below P and buffers of a wrong length. From 16
 hashes up the interpreter's lock is released; a call cannot be interrupted, so calls are kept to one block.
@@ -20,6 +20,7 @@ from starknet.native._kernel import (
     poseidon_many,
     poseidon_many_ints,
     poseidon_pairs,
+    wire_rows,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "poseidon_many",
     "poseidon_many_ints",
     "poseidon_pairs",
+    "wire_rows",
 ]

@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "kernel.h"
+#include "wire.h"
 
 #define RELEASE_FROM 16 /* hashes; fewer are over before another thread could take the lock */
 #define PAIR_BYTES ((Py_ssize_t)(2 * FELT_BYTES))
@@ -625,6 +626,13 @@ static PyObject *py_choose(PyObject *Py_UNUSED(self), PyObject *const *args, Py_
     return Py_BuildValue("NN", PyBool_FromLong(adx), PyBool_FromLong(wide_wanted));
 }
 
+/* --- Wire messages --- */
+
+static PyObject *py_wire_rows(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return check_count("wire_rows", n, 2) ? wire_rows(args[0], args[1]) : NULL;
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -738,6 +746,7 @@ static PyMethodDef methods[] = {
     FAST(node_hashes),
     ONE_ARGUMENT(ecdsa_verify),
     FAST(choose),
+    FAST(wire_rows),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),
