@@ -11,7 +11,18 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 KERNEL = "starknet/native"
-SOURCES = ("module", "field", "poseidon", "curve", "pedersen", "ecdsa", "patricia", "adx", "wide", "wire")
+SOURCES = (
+    "module",
+    "field",
+    "poseidon",
+    "curve",
+    "pedersen",
+    "ecdsa",
+    "patricia",
+    "adx",
+    "wide",
+    "wire",
+)
 HEADERS = ("field", "constants", "kernel", "wire")
 INSTALL = (
     "install gcc or clang and Python's headers "

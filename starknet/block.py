@@ -15,7 +15,7 @@ from typing import Any
 from starknet import block_hash as hashing
 from starknet import commitments
 from starknet.classes import class_hash as compute_class_hash
-from starknet.commitments import EventFelts, StateDiff, StateDiffError
+from starknet.commitments import StateDiff, StateDiffError
 from starknet.felt import FeltError, FieldMissing, from_bytes, key_value, require, value
 from starknet.hashes import list_root_of_bytes, poseidon, poseidon_many
 from starknet.network import Network
@@ -334,7 +334,7 @@ class _Block:
         return self.hashes
 
     @cached_property
-    def event_felts(self) -> list[EventFelts]:
+    def read_events(self) -> list[Row]:
         return commitments.read_events(self.events)
 
     @cached_property
@@ -484,7 +484,7 @@ def _check_classic_hash(block: _Block) -> None:
         hashes = block.known_hashes
         transactions_root = commitments.transaction_root(rules, hashes, block.read_transactions)
     with _reading(EVENTS):
-        events_root = commitments.event_root(rules, block.event_felts)
+        events_root = commitments.event_root(rules, block.read_events)
     found = hashing.ClassicCommitments(
         transactions=len(block.pairs),
         transactions_root=transactions_root,
@@ -619,8 +619,8 @@ def _check_event_order(block: _Block) -> None:
     position = {transaction: index for index, transaction in enumerate(hashes)}
     last = 0
     with _reading(EVENTS):
-        for number, event in enumerate(block.event_felts):
-            index = position.get(event.transaction, -1)
+        for number, event in enumerate(block.read_events):
+            index = position.get(event.transaction_hash, -1)
             if index < last:
                 detail = f"number {number} is of no transaction here, or out of order"
                 raise RuleBroken("events.transaction", block.suspects(EVENTS), detail)
@@ -629,7 +629,7 @@ def _check_event_order(block: _Block) -> None:
 
 def _check_event_root(block: _Block) -> None:
     with _reading(EVENTS):
-        root = commitments.event_root(wire_rules(block.rules), block.event_felts)
+        root = commitments.event_root(wire_rules(block.rules), block.read_events)
     _compare(block, "header.events.root", value(block.header.events.root), root, EVENTS)
 
 

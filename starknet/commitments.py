@@ -7,7 +7,6 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import add
-from typing import NamedTuple
 
 from starknet.felt import (
     HASH_BYTES,
@@ -117,22 +116,12 @@ TRANSACTION_LEAVES: dict[
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-class EventFelts(NamedTuple):
-    """An event as hashes take it: felts of 32 bytes, keys and data joined."""
-
-    transaction: bytes
-    sender: bytes
-    keys: bytes
-    data: bytes
-
-
-def read_events(events: Iterable[Event]) -> list[EventFelts]:
-    """The felts of events; raises FeltError or FieldMissing."""
+def read_events(events: Iterable[Event]) -> list[Row]:
+    """The rows of events; raises FeltError or FieldMissing."""
     rows = _EVENT.rows(events)
     for row in rows:
-        if None in row:
-            present(row, "from_address", "transaction_hash")
-    return list(map(EventFelts._make, rows))
+        present(row, "transaction_hash", "from_address")
+    return rows
 
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
@@ -140,20 +129,20 @@ def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     return event_root(rules, read_events(events))
 
 
-def event_root(rules: Rules, events: Sequence[EventFelts]) -> int:
+def event_root(rules: Rules, events: Sequence[Row]) -> int:
     """As ``event_commitment``, of events that are read already."""
     return list_root_of_bytes(EVENT_LEAVES[rules.event_leaf](events), rules.pair)
 
 
-def _pedersen_events(events: Sequence[EventFelts]) -> list[bytes]:
+def _pedersen_events(events: Sequence[Row]) -> list[bytes]:
     lists = [event.keys for event in events] + [event.data for event in events]
     hashes = hash_lists(Over.PEDERSEN, lists)
-    keys, data = hashes[: len(events)], hashes[len(events) :]
-    senders = [event.sender for event in events]
-    return hash_lists(Over.PEDERSEN, list(map(b"".join, zip(senders, keys, data, strict=True))))
+    senders = [event.from_address for event in events]
+    parts = zip(senders, hashes[: len(events)], hashes[len(events) :], strict=True)
+    return hash_lists(Over.PEDERSEN, list(map(b"".join, parts)))
 
 
-def _poseidon_events(events: Sequence[EventFelts]) -> list[bytes]:
+def _poseidon_events(events: Sequence[Row]) -> list[bytes]:
     lists = [
         b"".join((sender, transaction, _count(keys), keys, _count(data), data))
         for transaction, sender, keys, data in events
@@ -165,7 +154,7 @@ def _count(felts: bytes) -> bytes:
     return to_bytes32(len(felts) // HASH_BYTES)
 
 
-EVENT_LEAVES: dict[EventLeaf, Callable[[Sequence[EventFelts]], list[bytes]]] = {
+EVENT_LEAVES: dict[EventLeaf, Callable[[Sequence[Row]], list[bytes]]] = {
     EventLeaf.PEDERSEN: _pedersen_events,
     EventLeaf.POSEIDON: _poseidon_events,
 }
@@ -296,9 +285,10 @@ def _add_contract(diff: StateDiff, contract: Row) -> None:
         _put(diff.class_hashes, address, key_of(contract.class_hash), "class of contract")
     if contract.values:
         storage = diff.storage.setdefault(address, {})
-        for entry in _ENTRY.rows_of_bytes(contract.values):
-            present(entry, "key", "value")
-            _put(storage, key_of(entry.key), from_bytes(entry.value), "storage key")
+        for key, new in _ENTRY.rows_of_bytes(contract.values):
+            if key is None or new is None:
+                raise FieldMissing("ContractStoredValue lacks its key or its value")
+            _put(storage, key_of(key), from_bytes(new), "storage key")
 
 
 def _add_class(diff: StateDiff, declared: DeclaredClass) -> None:

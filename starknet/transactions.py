@@ -37,10 +37,6 @@ _INVOKE = to_bytes32(short_string("invoke"))
 _L1_HANDLER = to_bytes32(short_string("l1_handler"))
 _CONTRACT_ADDRESS = to_bytes32(short_string("STARKNET_CONTRACT_ADDRESS"))
 _L1_GAS, _L2_GAS, _L1_DATA = (name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
-_L1_GAS_LIMITS, _L2_GAS_LIMITS, _L1_DATA_LIMITS = (
-    (f"resource_bounds_{gas}_max_amount", f"resource_bounds_{gas}_max_price_per_unit")
-    for gas in ("l1_gas", "l2_gas", "l1_data_gas")
-)
 _ABOVE_AMOUNT, _ABOVE_PRICE = bytes(24), bytes(16)  # what a felt has above 64 and 128 bits
 _ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
 _VOLITION_DOMAINS = (0, 1)
@@ -349,17 +345,21 @@ def _v3_head(prefix: bytes, address: bytes, tx: Row, chain: bytes) -> Recipe[byt
 
 
 def _fee(tx: Row) -> bytes:
-    present(tx, "resource_bounds", "resource_bounds_l1_gas", "resource_bounds_l2_gas")
-    l1_gas = _bound(_L1_GAS, tx, *_L1_GAS_LIMITS)
-    parts = to_bytes32(tx.tip) + l1_gas + _bound(_L2_GAS, tx, *_L2_GAS_LIMITS)
+    if not (tx.resource_bounds_l1_gas and tx.resource_bounds_l2_gas):
+        raise FieldMissing("resource bounds of L1 gas or L2 gas are missing")
+    l1_gas = tx.resource_bounds_l1_gas_max_amount, tx.resource_bounds_l1_gas_max_price_per_unit
+    l2_gas = tx.resource_bounds_l2_gas_max_amount, tx.resource_bounds_l2_gas_max_price_per_unit
+    parts = to_bytes32(tx.tip) + _bound(_L1_GAS, *l1_gas) + _bound(_L2_GAS, *l2_gas)
     if tx.resource_bounds_l1_data_gas:
-        parts += _bound(_L1_DATA, tx, *_L1_DATA_LIMITS)
+        price = tx.resource_bounds_l1_data_gas_max_price_per_unit
+        parts += _bound(_L1_DATA, tx.resource_bounds_l1_data_gas_max_amount, price)
     return parts
 
 
-def _bound(name: bytes, tx: Row, amount_name: str, price_name: str) -> bytes:
+def _bound(name: bytes, amount: bytes | None, price: bytes | None) -> bytes:
     """Name, amount and price in one felt, of 64, 64 and 128 bits."""
-    amount, price = felt_of(tx, amount_name), felt_of(tx, price_name)
+    if amount is None or price is None:
+        raise FieldMissing("resource bound without its amount or its price")
     if not (amount.startswith(_ABOVE_AMOUNT) and price.startswith(_ABOVE_PRICE)):
         raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
     return name + amount[len(_ABOVE_AMOUNT) :] + price[len(_ABOVE_PRICE) :]

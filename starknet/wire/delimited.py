@@ -29,14 +29,13 @@ def spans(body: bytes | memoryview, message_max: int) -> Iterator[tuple[int, int
 
     Raises MalformedBody at a length above ``message_max``, a cut-off payload, or a bad varint.
     """
-    view = memoryview(body)
     start = 0
-    while start < len(view):
-        length, payload = _varint(view, start)
+    while start < len(body):
+        length, payload = _varint(body, start)
         if length > message_max:
             raise MalformedBody(f"message of {length} bytes, {message_max} allowed")
         end = payload + length
-        if end > len(view):
+        if end > len(body):
             raise MalformedBody(f"message of {length} bytes is cut off")
         yield start, payload, end
         start = end
@@ -62,16 +61,17 @@ def _framed(message: Serializable | bytes | memoryview) -> tuple[bytes, bytes | 
     return varint(len(payload)), payload
 
 
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
+def _varint(body: bytes | memoryview, position: int) -> tuple[int, int]:
     """The varint at ``position`` and the position after it; only the shortest form is allowed."""
-    number = 0
-    for index in range(VARINT_BYTES_MAX):
-        if position + index >= len(view):
-            raise MalformedBody("length is cut off")
-        byte = view[position + index]
-        number |= (byte & 0x7F) << (7 * index)
+    number = shift = 0
+    for byte in body[position : position + VARINT_BYTES_MAX]:
+        position += 1
+        number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            if byte == 0 and index > 0:
+            if byte == 0 and shift > 0:
                 raise MalformedBody("length is not in its shortest form")
-            return number, position + index + 1
+            return number, position
+        shift += 7
+    if shift < 7 * VARINT_BYTES_MAX:
+        raise MalformedBody("length is cut off")
     raise MalformedBody("length of more than 35 bits")

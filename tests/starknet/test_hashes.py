@@ -61,9 +61,9 @@ def test_recipes_in_step_get_each_their_own_hashes() -> None:
     def nested(depth: int) -> Recipe[bytes]:
         felt = to_bytes32(depth)
         for _ in range(depth):
-            felt = yield Over.PEDERSEN_PAIR, (felt, felt)
-            felt = yield Over.POSEIDON, [felt]
-        return (yield Over.PEDERSEN, [felt])
+            felt = yield Over.PEDERSEN_PAIR, felt + felt
+            felt = yield Over.POSEIDON, felt
+        return (yield Over.PEDERSEN, felt)
 
     def alone(depth: int) -> int:
         felt = depth
@@ -80,4 +80,4 @@ def test_recipes_in_step_get_each_their_own_hashes() -> None:
 @pytest.mark.parametrize("felt", [to_bytes32(P), b"\xff" * 32, bytes(33)])
 def test_bytes_that_are_no_felt_are_not_hashed(over: Over, felt: bytes) -> None:
     with pytest.raises(FeltError):
-        hash_lists(over, [(bytes(32), felt)])
+        hash_lists(over, [bytes(32) + felt])
