@@ -561,25 +561,18 @@ def _check_transaction_hashes(block: _Block) -> None:
 
 
 def _check_receipt_types(block: _Block) -> None:
+    pairs = zip(block.receipts, block.read_transactions, strict=True)
     with _reading(TRANSACTIONS):
-        for index, (pair, transaction) in enumerate(
-            zip(block.pairs, block.read_transactions, strict=True)
-        ):
-            if pair.receipt.WhichOneof("type") != RECEIPT_TYPES[transaction.kind]:
+        for index, (receipt, transaction) in enumerate(pairs):
+            if receipt.WhichOneof("type") != RECEIPT_TYPES[transaction.kind]:
                 detail = f"number {index}: not of {transaction.kind}"
                 raise RuleBroken("receipts.type", (TRANSACTIONS,), detail)
-        _check_receipt_fields(block)
-        _check_deployed_addresses(block)
-
-
-def _check_receipt_fields(block: _Block) -> None:
-    """Fields that no commitment covers must at least be what their type says; felts are, once they are read."""
-    for receipt in block.read_receipts:
-        if receipt.price_unit not in (0, 1):
+            if transaction.kind == "l1_handler" and len(receipt.l1_handler.msg_hash.elements) > 32:
+                raise FeltError("message hash of more than 32 bytes")
+        # Fields that no commitment covers must at least be what their type says; felts are, once they are read.
+        if any(receipt.price_unit not in (0, 1) for receipt in block.read_receipts):
             raise FieldMissing("price_unit is neither Wei nor Fri")
-    for receipt, transaction in zip(block.receipts, block.read_transactions, strict=True):
-        if transaction.kind == "l1_handler" and len(receipt.l1_handler.msg_hash.elements) > 32:
-            raise FeltError("message hash of more than 32 bytes")
+        _check_deployed_addresses(block)
 
 
 def _check_deployed_addresses(block: _Block) -> None:

@@ -52,11 +52,11 @@ Form = Callable[[Row, bytes], Recipe[bytes]]
 
 
 class Transaction(NamedTuple):
-    """A transaction as hashes take it: ``body`` is the row of its kind, ``stated`` the hash it came with."""
+    """A transaction as hashes take it: ``body`` is the row of its kind, ``stated`` the hash it came with or 0."""
 
     kind: str
     body: Row
-    stated: bytes | None
+    stated: bytes
 
 
 def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transaction]:
@@ -66,7 +66,7 @@ def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transa
         kind: iter(SHAPES[kind].rows(_of_kind(kind, kinds, transactions))) for kind in set(kinds)
     }
     return [
-        Transaction(kind, next(bodies[kind]), _stated(transaction))
+        Transaction(kind, next(bodies[kind]), padded(transaction.transaction_hash))
         for kind, transaction in zip(kinds, transactions, strict=True)
     ]
 
@@ -76,11 +76,6 @@ def _of_kind(
 ) -> list[Message]:
     pairs = zip(kinds, transactions, strict=True)
     return [getattr(transaction, kind) for kind, transaction in pairs if kind == wanted]
-
-
-def _stated(transaction: TransactionInBlock) -> bytes | None:
-    has_hash = transaction.HasField("transaction_hash")
-    return padded(transaction.transaction_hash) if has_hash else None
 
 
 def transaction_hash(
@@ -110,11 +105,9 @@ def hash_all(
     chain = network.chain_id_bytes
     hashes = in_step(FORMS[kind](body, chain) for kind, body, _ in transactions)
     for place, transaction in enumerate(transactions):
-        stated = transaction.stated
-        if stated not in (None, hashes[place]) and stated in _others(
-            transaction, network, has_version
-        ):
-            hashes[place] = stated
+        if transaction.stated not in (hashes[place], _ZERO):
+            others = _others(transaction, network, has_version)
+            hashes[place] = transaction.stated if transaction.stated in others else hashes[place]
     return hashes
 
 
@@ -191,83 +184,94 @@ def get(message: Any, name: str) -> int:
 
 
 def _invoke_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _INVOKE + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    return (yield Over.PEDERSEN, head + felt_of(tx, "max_fee") + chain)
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain]
+    return whole
 
 
 def _invoke_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _INVOKE + _ONE + felt_of(tx, "sender") + _ZERO + data
-    return (yield Over.PEDERSEN, head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce"))
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 def _declare_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, b""
+    (data,) = yield Over.PEDERSEN, [b""]
     head = _DECLARE + _ZERO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
-    return (yield Over.PEDERSEN, head + chain + felt_of(tx, "class_hash"))
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "class_hash")]
+    return whole
 
 
 def _declare_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felt_of(tx, "class_hash")
+    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
     head = _DECLARE + _ONE + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
-    return (yield Over.PEDERSEN, head + chain + felt_of(tx, "nonce"))
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 def _declare_v2(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felt_of(tx, "class_hash")
+    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
     head = _DECLARE + _TWO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
     tail = chain + felt_of(tx, "nonce") + felt_of(tx, "compiled_class_hash")
-    return (yield Over.PEDERSEN, head + tail)
+    (whole,) = yield Over.PEDERSEN, [head + tail]
+    return whole
 
 
 def _deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
     if tx.version not in _DEPLOY_VERSIONS:
         raise FeltError(f"deploy transaction of version {tx.version}")
     address = yield from address_recipe(tx)
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _DEPLOY + to_bytes32(tx.version) + address + _CONSTRUCTOR + data
-    return (yield Over.PEDERSEN, head + _ZERO + chain)
+    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain]
+    return whole
 
 
 def _deploy_account_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
     given = felt_of(tx, "class_hash") + felt_of(tx, "address_salt") + tx.calldata
-    data = yield Over.PEDERSEN, given
+    (data,) = yield Over.PEDERSEN, [given]
     head = _DEPLOY_ACCOUNT + _ONE + address + _ZERO + data
-    return (yield Over.PEDERSEN, head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce"))
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 def _l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _L1_HANDLER + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    return (yield Over.PEDERSEN, head + _ZERO + chain + felt_of(tx, "nonce"))
+    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 def _invoke_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
-    head = yield from _v3_head(_INVOKE, felt_of(tx, "sender"), tx, chain)
-    deployment = yield Over.POSEIDON, tx.account_deployment_data
-    data = yield Over.POSEIDON, tx.calldata
-    facts = b""
+    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data, tx.calldata]
     if tx.proof_facts:
-        facts = yield Over.POSEIDON, tx.proof_facts
-    return (yield Over.POSEIDON, head + deployment + data + facts)
+        lists.append(tx.proof_facts)
+    fee, paymaster, *tail = yield Over.POSEIDON, lists
+    head = _v3_head(_INVOKE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
+    (whole,) = yield Over.POSEIDON, [b"".join((head, *tail))]
+    return whole
 
 
 def _declare_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
     present(tx, "common")
-    head = yield from _v3_head(_DECLARE, felt_of(tx, "sender"), tx, chain)
-    deployment = yield Over.POSEIDON, tx.account_deployment_data
+    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data]
+    fee, paymaster, deployment = yield Over.POSEIDON, lists
+    head = _v3_head(_DECLARE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
     tail = deployment + felt_of(tx, "class_hash") + felt_of(tx, "compiled_class_hash")
-    return (yield Over.POSEIDON, head + tail)
+    (whole,) = yield Over.POSEIDON, [head + tail]
+    return whole
 
 
 def _deploy_account_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
-    head = yield from _v3_head(_DEPLOY_ACCOUNT, address, tx, chain)
-    data = yield Over.POSEIDON, tx.calldata
+    fee, paymaster, data = yield Over.POSEIDON, [_fee(tx), tx.paymaster_data, tx.calldata]
+    head = _v3_head(_DEPLOY_ACCOUNT, address, fee, paymaster, tx, chain)
     tail = felt_of(tx, "class_hash") + felt_of(tx, "address_salt")
-    return (yield Over.POSEIDON, head + data + tail)
+    (whole,) = yield Over.POSEIDON, [head + data + tail]
+    return whole
 
 
 FORMS: dict[str, Form] = {
@@ -289,21 +293,24 @@ FORMS: dict[str, Form] = {
 
 
 def _old_invoke(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _INVOKE + felt_of(tx, "address") + felt_of(tx, "entry_point_selector")
-    return (yield Over.PEDERSEN, head + data + chain)
+    (whole,) = yield Over.PEDERSEN, [head + data + chain]
+    return whole
 
 
 def _old_deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
-    data = yield Over.PEDERSEN, tx.calldata
-    return (yield Over.PEDERSEN, _DEPLOY + address + _CONSTRUCTOR + data + chain)
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    (whole,) = yield Over.PEDERSEN, [_DEPLOY + address + _CONSTRUCTOR + data + chain]
+    return whole
 
 
 def _old_l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     head = _L1_HANDLER + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    return (yield Over.PEDERSEN, head + chain + felt_of(tx, "nonce"))
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 OLD_FORMS: dict[str, tuple[Form, ...]] = {
@@ -331,15 +338,15 @@ def _others(transaction: Transaction, network: Network, has_version: bool) -> li
 
 def address_recipe(tx: Row) -> Recipe[bytes]:
     """The address that a transaction of a deploying kind gives to its contract; its deployer is 0."""
-    data = yield Over.PEDERSEN, tx.calldata
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
     origin = _CONTRACT_ADDRESS + _ZERO + felt_of(tx, "address_salt")
-    full = yield Over.PEDERSEN, origin + felt_of(tx, "class_hash") + data
+    (full,) = yield Over.PEDERSEN, [origin + felt_of(tx, "class_hash") + data]
     return to_bytes32(from_bytes(full) % ADDRESS_LIMIT)
 
 
-def _v3_head(prefix: bytes, address: bytes, tx: Row, chain: bytes) -> Recipe[bytes]:
-    fee = yield Over.POSEIDON, _fee(tx)
-    paymaster = yield Over.POSEIDON, tx.paymaster_data
+def _v3_head(
+    prefix: bytes, address: bytes, fee: bytes, paymaster: bytes, tx: Row, chain: bytes
+) -> bytes:
     head = prefix + _THREE + address + fee + paymaster + chain
     return head + felt_of(tx, "nonce") + _modes(tx)
 

@@ -32,7 +32,7 @@ def decode(kind: type[Parsed], payload: bytes, number: int, component: Component
 
 def decode_all(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:
     """Decode all messages of a body; raise ``PeerFault`` (``<component>.malformed``) for a broken one."""
-    payloads = (payload for _, _, payload in frames(body, number, component))
+    payloads = [payload for _, _, payload in frames(body, number, component)]
     return _decode(kind, payloads, number, component)
 
 
