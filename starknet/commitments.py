@@ -120,7 +120,8 @@ def read_events(events: Iterable[Event]) -> list[Row]:
     """The rows of events; raises FeltError or FieldMissing."""
     rows = _EVENT.rows(events)
     for row in rows:
-        present(row, "transaction_hash", "from_address")
+        if None in row:
+            present(row, "transaction_hash", "from_address")
     return rows
 
 
@@ -151,7 +152,7 @@ def _poseidon_events(events: Sequence[Row]) -> list[bytes]:
 
 
 def _count(felts: bytes) -> bytes:
-    return to_bytes32(len(felts) // HASH_BYTES)
+    return (len(felts) // HASH_BYTES).to_bytes(HASH_BYTES, "big")
 
 
 EVENT_LEAVES: dict[EventLeaf, Callable[[Sequence[Row]], list[bytes]]] = {

@@ -39,7 +39,7 @@ _CONTRACT_ADDRESS = to_bytes32(short_string("STARKNET_CONTRACT_ADDRESS"))
 _L1_GAS, _L2_GAS, _L1_DATA = (name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
 _ABOVE_AMOUNT, _ABOVE_PRICE = bytes(24), bytes(16)  # what a felt has above 64 and 128 bits
 _ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
-_VOLITION_DOMAINS = (0, 1)
+_MODES = {(nonce, fee): to_bytes32(nonce << 32 | fee) for nonce in (0, 1) for fee in (0, 1)}
 _DEPLOY_VERSIONS = (0, 1)
 
 SHAPES: dict[str, Shape] = {
@@ -373,7 +373,7 @@ def _bound(name: bytes, amount: bytes | None, price: bytes | None) -> bytes:
 
 
 def _modes(tx: Row) -> bytes:
-    nonce_mode, fee_mode = tx.nonce_data_availability_mode, tx.fee_data_availability_mode
-    if nonce_mode not in _VOLITION_DOMAINS or fee_mode not in _VOLITION_DOMAINS:
+    modes = tx.nonce_data_availability_mode, tx.fee_data_availability_mode
+    if modes not in _MODES:
         raise FieldMissing("data availability mode is neither L1 nor L2")
-    return to_bytes32(nonce_mode << 32 | fee_mode)
+    return _MODES[modes]

@@ -21,6 +21,7 @@ from starknet.native._kernel import (
     poseidon_many_ints,
     poseidon_pairs,
     wire_rows,
+    wire_spans,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "poseidon_many_ints",
     "poseidon_pairs",
     "wire_rows",
+    "wire_spans",
 ]

@@ -62,6 +62,14 @@ def wire_rows(plan: bytes, messages: Sequence[bytes], /) -> list[tuple[Any, ...]
     number of messages: a list of their bytes. Also raises ValueError where a message is not well-formed.
     """
 
+def wire_spans(
+    body: Buffer, start: int, count: int, message_max: int, /
+) -> list[tuple[int, int, int]]:
+    """Where messages lie that follow their lengths: (start of its length, its own start, its end) of each.
+
+    At most ``count`` from ``start`` on, and those before a broken one; ValueError if the first is broken.
+    """
+
 def choose(adx: bool, wide: bool, /) -> tuple[bool, bool]:
     """Use MULX and ADX, and AVX-512 IFMA, where the processor has them (as it starts with); what is used then.
 

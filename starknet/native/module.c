@@ -633,6 +633,20 @@ static PyObject *py_wire_rows(PyObject *Py_UNUSED(self), PyObject *const *args, 
     return check_count("wire_rows", n, 2) ? wire_rows(args[0], args[1]) : NULL;
 }
 
+static PyObject *py_wire_spans(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    Py_ssize_t numbers[3];
+
+    if (!check_count("wire_spans", n, 4))
+        return NULL;
+    for (int i = 0; i < 3; i++) {
+        numbers[i] = PyLong_AsSsize_t(args[i + 1]);
+        if (numbers[i] == -1 && PyErr_Occurred())
+            return NULL;
+    }
+    return wire_spans(args[0], numbers[0], numbers[1], numbers[2]);
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -747,6 +761,7 @@ static PyMethodDef methods[] = {
     ONE_ARGUMENT(ecdsa_verify),
     FAST(choose),
     FAST(wire_rows),
+    FAST(wire_spans),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),

@@ -14,6 +14,7 @@
 #define COLUMNS_MAX 255
 #define ELEMENTS 1 /* the number of the field of bytes in a message that is a felt */
 #define FELTS_AT_FIRST 16
+#define SPAN_LENGTH_BYTES_MAX 5
 
 typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, MESSAGE, MESSAGES, KINDS } field_kind;
 typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 } wire_type;
@@ -363,5 +364,74 @@ PyObject *wire_rows(PyObject *plan, PyObject *messages)
     }
     PyMem_Free(r.cells);
     Py_DECREF(sequence);
+    return result;
+}
+
+/* --- Messages in a row --- */
+
+static const char *const cut_off = "length is cut off";
+
+/* The length at in->at, in its shortest form; NULL, or what is wrong with it. */
+static const char *read_span_length(span *in, uint64_t *length)
+{
+    *length = 0;
+    for (unsigned i = 0; i < SPAN_LENGTH_BYTES_MAX; i++) {
+        uint8_t byte;
+        if (in->at == in->end)
+            return cut_off;
+        byte = *in->at++;
+        *length |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if (byte < 0x80)
+            return byte || !i ? NULL : "length is not in its shortest form";
+    }
+    return "length of more than 35 bits";
+}
+
+/* The next span; NULL, with the error set where it is broken. */
+static PyObject *next_span(const uint8_t *body, span *in, uint64_t message_max)
+{
+    const Py_ssize_t start = in->at - body;
+    uint64_t length;
+    const char *wrong = read_span_length(in, &length);
+    Py_ssize_t message;
+
+    if (wrong)
+        return PyErr_Format(PyExc_ValueError, "%s", wrong);
+    if (length > message_max)
+        return PyErr_Format(PyExc_ValueError, "message of %llu bytes, %llu allowed", (unsigned long long)length,
+                            (unsigned long long)message_max);
+    if (length > (uint64_t)(in->end - in->at))
+        return PyErr_Format(PyExc_ValueError, "message of %llu bytes is cut off", (unsigned long long)length);
+    message = in->at - body;
+    in->at += length;
+    return Py_BuildValue("nnn", start, message, message + (Py_ssize_t)length);
+}
+
+PyObject *wire_spans(PyObject *body, Py_ssize_t start, Py_ssize_t count, Py_ssize_t message_max)
+{
+    PyObject *result;
+    Py_buffer view;
+
+    if (PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    result = PyList_New(0);
+    if (result && (start < 0 || start > view.len || message_max < 0)) {
+        PyErr_SetString(PyExc_ValueError, "a start within the body and a limit from 0 on are needed");
+        Py_CLEAR(result);
+    }
+    if (result) {
+        span in = {(const uint8_t *)view.buf + start, (const uint8_t *)view.buf + view.len};
+        while (result && in.at < in.end && PyList_GET_SIZE(result) < count) {
+            PyObject *found = next_span(view.buf, &in, (uint64_t)message_max);
+            if (!found && PyList_GET_SIZE(result) && PyErr_ExceptionMatches(PyExc_ValueError)) {
+                PyErr_Clear(); /* it will be the first of the next call */
+                break;
+            }
+            if (!found || PyList_Append(result, found) < 0)
+                Py_CLEAR(result);
+            Py_XDECREF(found);
+        }
+    }
+    PyBuffer_Release(&view);
     return result;
 }

@@ -8,4 +8,7 @@
 /* A tuple for each of a sequence of messages, of what `plan` asks for; see _kernel.pyi. NULL with the error set. */
 PyObject *wire_rows(PyObject *plan, PyObject *messages);
 
+/* Where messages lie that follow their lengths, at most `count` from `start` on; see _kernel.pyi. */
+PyObject *wire_spans(PyObject *body, Py_ssize_t start, Py_ssize_t count, Py_ssize_t message_max);
+
 #endif

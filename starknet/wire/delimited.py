@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-VARINT_BYTES_MAX = 5  # a length of up to 35 bits; far above any allowed message
+from starknet import native
+
+SPANS_AT_ONCE = 256  # looked for; whoever stops early has paid for no more
 
 
 class MalformedBody(ValueError):
@@ -31,14 +33,12 @@ def spans(body: bytes | memoryview, message_max: int) -> Iterator[tuple[int, int
     """
     start = 0
     while start < len(body):
-        length, payload = _varint(body, start)
-        if length > message_max:
-            raise MalformedBody(f"message of {length} bytes, {message_max} allowed")
-        end = payload + length
-        if end > len(body):
-            raise MalformedBody(f"message of {length} bytes is cut off")
-        yield start, payload, end
-        start = end
+        try:
+            found = native.wire_spans(body, start, SPANS_AT_ONCE, message_max)
+        except ValueError as broken:
+            raise MalformedBody(str(broken)) from broken
+        yield from found
+        start = found[-1][2]
 
 
 def join(messages: Iterable[Serializable | bytes | memoryview]) -> bytes:
@@ -59,19 +59,3 @@ def varint(number: int) -> bytes:
 def _framed(message: Serializable | bytes | memoryview) -> tuple[bytes, bytes | memoryview]:
     payload = message if isinstance(message, bytes | memoryview) else message.SerializeToString()
     return varint(len(payload)), payload
-
-
-def _varint(body: bytes | memoryview, position: int) -> tuple[int, int]:
-    """The varint at ``position`` and the position after it; only the shortest form is allowed."""
-    number = shift = 0
-    for byte in body[position : position + VARINT_BYTES_MAX]:
-        position += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if byte == 0 and shift > 0:
-                raise MalformedBody("length is not in its shortest form")
-            return number, position
-        shift += 7
-    if shift < 7 * VARINT_BYTES_MAX:
-        raise MalformedBody("length is cut off")
-    raise MalformedBody("length of more than 35 bits")
