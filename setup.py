@@ -22,8 +22,9 @@ SOURCES = (
     "trie",
     "adx",
     "wide",
+    "wire",
 )
-HEADERS = ("field", "constants", "kernel")
+HEADERS = ("field", "constants", "kernel", "wire")
 INSTALL = (
     "install gcc or clang and Python's headers "
     "(Debian: apt install gcc python3-dev; macOS: xcode-select --install)"

@@ -15,20 +15,24 @@ from typing import Any
 from starknet import block_hash as hashing
 from starknet import commitments
 from starknet.classes import class_hash as compute_class_hash
-from starknet.commitments import EventFelts, StateDiff, StateDiffError
-from starknet.felt import FeltError, FieldMissing, key_value, require, to_bytes32, value
-from starknet.hashes import list_root, poseidon, poseidon_many
+from starknet.commitments import StateDiff, StateDiffError
+from starknet.felt import FeltError, FieldMissing, from_bytes, key_value, require, value
+from starknet.hashes import list_root_of_bytes, poseidon, poseidon_many
 from starknet.network import Network
 from starknet.signatures import verify_block_signature
 from starknet.transactions import (
+    DEPLOYING,
+    Transaction,
     declared_class,
-    deployed_address,
+    deployed_addresses,
     get,
-    transaction_hashes,
+    hash_all,
+    read_transactions,
     transaction_kind,
     transaction_tip,
 )
 from starknet.versions import BlockHash, Era, Rules, UnknownVersion, rules_for, wire_rules
+from starknet.wire.rows import Row
 from starknet.wire.sync_pb2 import (
     Class,
     Event,
@@ -257,7 +261,7 @@ def check_block(
         block_hash=block.stated_hash,
         parent_hash=value(header.parent_hash),
         state_root=value(header.state_root),
-        transaction_hashes=block.known_hashes,
+        transaction_hashes=list(map(from_bytes, block.known_hashes)),
         class_hashes=block.class_hashes,
     )
 
@@ -303,7 +307,7 @@ class _Block:
     table_bound: bool = False  # the table's hash fits the header
     pair_signed: bool = False  # the signature is over hash and state diff
     diff: StateDiff | None = None
-    hashes: list[int] | None = None
+    hashes: list[bytes] | None = None
     class_hashes: list[int] = field(default_factory=list)
 
     @property
@@ -323,15 +327,23 @@ class _Block:
         return value(self.header.block_hash)
 
     @property
-    def known_hashes(self) -> list[int]:
+    def known_hashes(self) -> list[bytes]:
         """The transactions' hashes; only an audit, which goes on after a failure, can lack them."""
         if self.hashes is None:
             raise NotVerifiable("the transactions' hashes do not hold")
         return self.hashes
 
     @cached_property
-    def event_felts(self) -> list[EventFelts]:
+    def read_events(self) -> list[Row]:
         return commitments.read_events(self.events)
+
+    @cached_property
+    def read_transactions(self) -> list[Transaction]:
+        return read_transactions(self.transactions)
+
+    @cached_property
+    def read_receipts(self) -> list[Row]:
+        return commitments.read_receipts(self.receipts)
 
     @cached_property
     def transactions(self) -> list[TransactionInBlock]:
@@ -470,9 +482,9 @@ def _check_classic_hash(block: _Block) -> None:
     rules = block.rules
     with _reading(TRANSACTIONS):
         hashes = block.known_hashes
-        transactions_root = commitments.transaction_commitment(rules, hashes, block.transactions)
+        transactions_root = commitments.transaction_root(rules, hashes, block.read_transactions)
     with _reading(EVENTS):
-        events_root = commitments.event_root(rules, block.event_felts)
+        events_root = commitments.event_root(rules, block.read_events)
     found = hashing.ClassicCommitments(
         transactions=len(block.pairs),
         transactions_root=transactions_root,
@@ -537,51 +549,49 @@ def _check_transaction_hashes(block: _Block) -> None:
     with _reading(TRANSACTIONS):
         for pair in block.pairs:
             require(pair, "transaction", "receipt")
-        stated = [get(transaction, "transaction_hash") for transaction in block.transactions]
         has_version = not block.rules.unversioned_transactions
-        found = transaction_hashes(block.transactions, block.network, has_version=has_version)
-    if found != stated:
-        index = next(
-            i for i, pair in enumerate(zip(found, stated, strict=True)) if len({*pair}) > 1
-        )
-        detail = f"number {index}: {found[index]:#x}, not {stated[index]:#x}"
-        raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
+        read = block.read_transactions
+        found = hash_all(read, block.network, has_version=has_version)
+        for index, (transaction, computed) in enumerate(zip(read, found, strict=True)):
+            if transaction.stated != computed:
+                stated = get(block.transactions[index], "transaction_hash")
+                detail = f"number {index}: {from_bytes(computed):#x}, not {stated:#x}"
+                raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
     block.hashes = found
 
 
 def _check_receipt_types(block: _Block) -> None:
+    pairs = zip(block.receipts, block.read_transactions, strict=True)
     with _reading(TRANSACTIONS):
-        for index, pair in enumerate(block.pairs):
-            kind = transaction_kind(pair.transaction)
-            if pair.receipt.WhichOneof("type") != RECEIPT_TYPES[kind]:
-                detail = f"number {index}: not of {kind}"
+        for index, (receipt, transaction) in enumerate(pairs):
+            if receipt.WhichOneof("type") != RECEIPT_TYPES[transaction.kind]:
+                detail = f"number {index}: not of {transaction.kind}"
                 raise RuleBroken("receipts.type", (TRANSACTIONS,), detail)
-            _check_receipt_fields(index, pair)
+            if transaction.kind == "l1_handler" and len(receipt.l1_handler.msg_hash.elements) > 32:
+                raise FeltError("message hash of more than 32 bytes")
+        # Fields that no commitment covers must at least be what their type says; felts are, once they are read.
+        if any(receipt.price_unit not in (0, 1) for receipt in block.read_receipts):
+            raise FieldMissing("price_unit is neither Wei nor Fri")
+        _check_deployed_addresses(block)
 
 
-def _check_receipt_fields(index: int, pair: TransactionWithReceipt) -> None:
-    """Fields that no commitment covers must at least be what their type says."""
-    common = commitments.receipt_common(pair.receipt)
-    require(common, "actual_fee", "execution_resources")
-    if common.price_unit not in (0, 1):
-        raise FieldMissing("price_unit is neither Wei nor Fri")
-    for gas in ("l1_gas", "l1_data_gas", "l2_gas", "total_l1_gas"):
-        value(getattr(common.execution_resources, gas))
-    if len(pair.receipt.l1_handler.msg_hash.elements) > 32:
-        raise FeltError("message hash of more than 32 bytes")
-    address = deployed_address(pair.transaction)
-    if address is not None:
-        deployed: Any = getattr(pair.receipt, pair.receipt.WhichOneof("type"))
-        if get(deployed, "contract_address") != address:
-            detail = f"number {index}: the contract lies at {address:#x}"
-            raise RuleBroken("receipts.contract_address", (TRANSACTIONS,), detail)
+def _check_deployed_addresses(block: _Block) -> None:
+    """Receipts name the address that the transaction gives to its contract."""
+    addresses = iter(deployed_addresses(block.read_transactions))
+    for index, transaction in enumerate(block.read_transactions):
+        if transaction.kind in DEPLOYING:
+            address = from_bytes(next(addresses))
+            deployed: Any = getattr(block.receipts[index], RECEIPT_TYPES[transaction.kind])
+            if get(deployed, "contract_address") != address:
+                detail = f"number {index}: the contract lies at {address:#x}"
+                raise RuleBroken("receipts.contract_address", (TRANSACTIONS,), detail)
 
 
 def _check_transaction_root(block: _Block) -> None:
     hashes = block.known_hashes
     with _reading(TRANSACTIONS):
         rules = wire_rules(block.rules)
-        root = commitments.transaction_commitment(rules, hashes, block.transactions)
+        root = commitments.transaction_root(rules, hashes, block.read_transactions)
     stated = value(block.header.transactions.root)
     _compare(block, "header.transactions.root", stated, root, TRANSACTIONS)
 
@@ -590,8 +600,8 @@ def _check_receipt_root(block: _Block) -> None:
     hashes = block.known_hashes
     stated = value(block.header.receipts)
     with _reading(TRANSACTIONS):
-        leaves = commitments.receipt_leaves(hashes, block.receipts)
-        root = list_root(leaves, poseidon)
+        leaves = commitments.receipt_leaves(hashes, block.read_receipts)
+        root = list_root_of_bytes(leaves, poseidon)
         if root != stated and block.rules.data_gas_repair and _repaired(block, hashes, leaves):
             return
     _compare(block, "header.receipts", stated, root, TRANSACTIONS)
@@ -599,11 +609,11 @@ def _check_receipt_root(block: _Block) -> None:
 
 def _check_event_order(block: _Block) -> None:
     hashes = block.known_hashes
-    position = {to_bytes32(transaction): index for index, transaction in enumerate(hashes)}
+    position = {transaction: index for index, transaction in enumerate(hashes)}
     last = 0
     with _reading(EVENTS):
-        for number, event in enumerate(block.event_felts):
-            index = position.get(event.transaction, -1)
+        for number, event in enumerate(block.read_events):
+            index = position.get(event.transaction_hash, -1)
             if index < last:
                 detail = f"number {number} is of no transaction here, or out of order"
                 raise RuleBroken("events.transaction", block.suspects(EVENTS), detail)
@@ -612,27 +622,28 @@ def _check_event_order(block: _Block) -> None:
 
 def _check_event_root(block: _Block) -> None:
     with _reading(EVENTS):
-        root = commitments.event_root(wire_rules(block.rules), block.event_felts)
+        root = commitments.event_root(wire_rules(block.rules), block.read_events)
     _compare(block, "header.events.root", value(block.header.events.root), root, EVENTS)
 
 
 # ---- the data gas that the wire leaves out ----------------------------------------------------------------------
 
 
-def _repaired(block: _Block, hashes: Sequence[int], leaves: Sequence[int]) -> bool:
+def _repaired(block: _Block, hashes: Sequence[bytes], leaves: Sequence[bytes]) -> bool:
     """Whether the header's commitment fits once the data gas of new state aliases is added to receipts.
 
     The wire's receipt has the data gas without them. The fee tells the total; where it does not (no fee, or a
     fee that was rounded) one receipt with a few aliases is tried.
     """
     stated = value(block.header.receipts)
-    totals = [_data_gas_of_fee(block, pair) for pair in block.pairs]
+    pairs = zip(block.transactions, block.read_receipts, strict=True)
+    totals = [_data_gas_of_fee(block, *pair) for pair in pairs]
     repaired = list(leaves)
     for index, total in enumerate(totals):
         if total is not None:
-            receipt = block.pairs[index].receipt
+            receipt = block.read_receipts[index]
             repaired[index] = commitments.receipt_leaf(hashes[index], receipt, total)
-    if list_root(repaired, poseidon) == stated:
+    if list_root_of_bytes(repaired, poseidon) == stated:
         return True
     unsolved = [index for index, total in enumerate(totals) if total is None]
     tries = 0
@@ -641,34 +652,34 @@ def _repaired(block: _Block, hashes: Sequence[int], leaves: Sequence[int]) -> bo
             tries += 1
             if tries > REPAIRS_MAX:
                 return False
-            receipt = block.pairs[index].receipt
+            receipt = block.read_receipts[index]
             total = _data_gas(receipt) + aliases * ALIAS_DATA_GAS
             leaf = commitments.receipt_leaf(hashes[index], receipt, total)
             trial = [*repaired[:index], leaf, *repaired[index + 1 :]]
-            if list_root(trial, poseidon) == stated:
+            if list_root_of_bytes(trial, poseidon) == stated:
                 return True
     return False
 
 
-def _data_gas_of_fee(block: _Block, pair: TransactionWithReceipt) -> int | None:
+def _data_gas_of_fee(block: _Block, transaction: TransactionInBlock, receipt: Row) -> int | None:
     """The total data gas that the fee was paid for; None if that comes to no whole number above the wire's."""
-    in_fri = transaction_kind(pair.transaction).endswith("_v3")
+    in_fri = transaction_kind(transaction).endswith("_v3")
     l1_gas_wei, l1_gas_fri, data_wei, data_fri = hashing.l1_prices(block.header)
     l2_gas_price = hashing.l2_prices(block.header)[in_fri]
     data_price = data_fri if in_fri else data_wei
     if data_price == 0:
         return None
-    common = commitments.receipt_common(pair.receipt)
-    resources = common.execution_resources
-    rest = value(common.actual_fee)
-    rest -= value(resources.total_l1_gas) * (l1_gas_fri if in_fri else l1_gas_wei)
-    rest -= value(resources.l2_gas) * (l2_gas_price + transaction_tip(pair.transaction))
+    l1_gas = from_bytes(receipt.execution_resources_total_l1_gas or b"")
+    l2_gas = from_bytes(receipt.execution_resources_l2_gas or b"")
+    rest = from_bytes(receipt.actual_fee)
+    rest -= l1_gas * (l1_gas_fri if in_fri else l1_gas_wei)
+    rest -= l2_gas * (l2_gas_price + transaction_tip(transaction))
     total, remainder = divmod(rest, data_price)
-    return total if remainder == 0 and _data_gas(pair.receipt) <= total < 2**64 else None
+    return total if remainder == 0 and _data_gas(receipt) <= total < 2**64 else None
 
 
-def _data_gas(receipt: Receipt) -> int:
-    return value(commitments.receipt_common(receipt).execution_resources.l1_data_gas)
+def _data_gas(receipt: Row) -> int:
+    return from_bytes(receipt.execution_resources_l1_data_gas or b"")
 
 
 # ---- classes ----------------------------------------------------------------------------------------------------

@@ -4,34 +4,28 @@ Lists are committed to by a Patricia trie of height 64 (index -> leaf), the stat
 functions raise FeltError or FieldMissing where a wire message lacks a field or holds one out of range.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from operator import add
 
 from starknet.felt import (
+    HASH_BYTES,
     FieldMissing,
     from_bytes,
+    key_of,
     key_value,
-    padded,
     require,
     short_string,
     to_bytes32,
     value,
 )
-from starknet.hashes import (
-    Over,
-    Recipe,
-    in_step,
-    list_root,
-    list_root_of_bytes,
-    poseidon,
-    poseidon_many,
-    sn_keccak,
-)
-from starknet.transactions import felts, get_felt, transaction_kind, transaction_signature
+from starknet.hashes import Over, hash_lists, list_root_of_bytes, poseidon, poseidon_many, sn_keccak
+from starknet.transactions import Transaction, read_transactions, transaction_signature
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
+from starknet.wire.rows import Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     ContractDiff,
+    ContractStoredValue,
     DeclaredClass,
     Event,
     MessageToL1,
@@ -40,6 +34,11 @@ from starknet.wire.sync_pb2 import (
     TransactionInBlock,
 )
 
+_EVENT = Shape(Event.DESCRIPTOR)
+_COMMON = Shape(Receipt.Common.DESCRIPTOR)
+_SENT_MESSAGE = Shape(MessageToL1.DESCRIPTOR)
+_CONTRACT = Shape(ContractDiff.DESCRIPTOR)
+_ENTRY = Shape(ContractStoredValue.DESCRIPTOR)
 _STATE_DIFF = short_string("STARKNET_STATE_DIFF0")
 _ZERO = to_bytes32(0)
 _NO_MESSAGES = to_bytes32(poseidon_many([0]))  # most receipts have none
@@ -52,83 +51,78 @@ def transaction_commitment(
     rules: Rules, hashes: Sequence[int], transactions: Sequence[TransactionInBlock]
 ) -> int:
     """The root over all transactions of a block; ``hashes`` are theirs, in the same order."""
-    leaves = in_step(
-        _transaction_leaf(rules, to_bytes32(transaction_hash), transaction)
-        for transaction_hash, transaction in zip(hashes, transactions, strict=True)
-    )
+    read = read_transactions(transactions)
+    return transaction_root(rules, list(map(to_bytes32, hashes)), read)
+
+
+def transaction_root(
+    rules: Rules, hashes: Sequence[bytes], transactions: Sequence[Transaction]
+) -> int:
+    """As ``transaction_commitment``, of transactions that are read already."""
+    leaves = TRANSACTION_LEAVES[rules.transaction_leaf](hashes, transactions)
     return list_root_of_bytes(leaves, rules.pair)
 
 
 def transaction_leaf(rules: Rules, transaction_hash: int, transaction: TransactionInBlock) -> int:
     """What one transaction adds to the transaction commitment."""
-    recipe = _transaction_leaf(rules, to_bytes32(transaction_hash), transaction)
-    return from_bytes(in_step([recipe])[0])
+    leaves = TRANSACTION_LEAVES[rules.transaction_leaf]
+    return from_bytes(
+        leaves([to_bytes32(transaction_hash)], read_transactions([transaction]))[0],
+    )
 
 
-def _transaction_leaf(
-    rules: Rules, transaction_hash: bytes, transaction: TransactionInBlock
-) -> Recipe[bytes]:
-    leaf = TRANSACTION_LEAVES[rules.transaction_leaf]
-    is_invoke = transaction_kind(transaction).startswith("invoke")
-    return leaf(transaction_hash, is_invoke, transaction_signature(transaction))
+def _pedersen_invoke_leaves(
+    hashes: Sequence[bytes], transactions: Sequence[Transaction]
+) -> list[bytes]:
+    signatures = [
+        transaction_signature(transaction) if transaction.kind.startswith("invoke") else b""
+        for transaction in transactions
+    ]
+    return _pedersen_signed(hashes, signatures)
 
 
-def _pedersen_invoke_leaf(
-    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
-) -> Recipe[bytes]:
-    return _pedersen_leaf(transaction_hash, is_invoke, signature if is_invoke else [])
+def _pedersen_leaves(hashes: Sequence[bytes], transactions: Sequence[Transaction]) -> list[bytes]:
+    return _pedersen_signed(hashes, list(map(transaction_signature, transactions)))
 
 
-def _pedersen_leaf(
-    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
-) -> Recipe[bytes]:
-    signed = yield Over.PEDERSEN, signature
-    return (yield Over.PEDERSEN_PAIR, (transaction_hash, signed))
+def _pedersen_signed(hashes: Sequence[bytes], signatures: Sequence[bytes]) -> list[bytes]:
+    signed = hash_lists(Over.PEDERSEN, signatures)
+    return hash_lists(Over.PEDERSEN_PAIR, list(map(add, hashes, signed)))
 
 
-def _poseidon_or_zero_leaf(
-    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
-) -> Recipe[bytes]:
-    return (yield Over.POSEIDON, [transaction_hash, *(signature or [_ZERO])])
+def _poseidon_or_zero_leaves(
+    hashes: Sequence[bytes], transactions: Sequence[Transaction]
+) -> list[bytes]:
+    signatures = [transaction_signature(transaction) or _ZERO for transaction in transactions]
+    return hash_lists(Over.POSEIDON, list(map(add, hashes, signatures)))
 
 
-def _poseidon_leaf(
-    transaction_hash: bytes, is_invoke: bool, signature: list[bytes]
-) -> Recipe[bytes]:
-    return (yield Over.POSEIDON, [transaction_hash, *signature])
+def _poseidon_leaves(hashes: Sequence[bytes], transactions: Sequence[Transaction]) -> list[bytes]:
+    return hash_lists(
+        Over.POSEIDON, list(map(add, hashes, map(transaction_signature, transactions)))
+    )
 
 
-TRANSACTION_LEAVES: dict[TransactionLeaf, Callable[[bytes, bool, list[bytes]], Recipe[bytes]]] = {
-    TransactionLeaf.PEDERSEN_INVOKE: _pedersen_invoke_leaf,
-    TransactionLeaf.PEDERSEN: _pedersen_leaf,
-    TransactionLeaf.POSEIDON_OR_ZERO: _poseidon_or_zero_leaf,
-    TransactionLeaf.POSEIDON: _poseidon_leaf,
+TRANSACTION_LEAVES: dict[
+    TransactionLeaf, Callable[[Sequence[bytes], Sequence[Transaction]], list[bytes]]
+] = {
+    TransactionLeaf.PEDERSEN_INVOKE: _pedersen_invoke_leaves,
+    TransactionLeaf.PEDERSEN: _pedersen_leaves,
+    TransactionLeaf.POSEIDON_OR_ZERO: _poseidon_or_zero_leaves,
+    TransactionLeaf.POSEIDON: _poseidon_leaves,
 }
 
 
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-class EventFelts(NamedTuple):
-    """An event as hashes take it; who hashes it checks that these are felts."""
-
-    sender: bytes
-    transaction: bytes
-    keys: list[bytes]
-    data: list[bytes]
-
-
-def read_events(events: Iterable[Event]) -> list[EventFelts]:
-    """The felts of events; raises FieldMissing."""
-    return [
-        EventFelts(
-            get_felt(event, "from_address"),
-            get_felt(event, "transaction_hash"),
-            felts(event.keys),
-            felts(event.data),
-        )
-        for event in events
-    ]
+def read_events(events: Iterable[Event]) -> list[Row]:
+    """The rows of events; raises FeltError or FieldMissing."""
+    rows = _EVENT.rows(events)
+    for row in rows:
+        if None in row:
+            present(row, "transaction_hash", "from_address")
+    return rows
 
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
@@ -136,26 +130,34 @@ def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     return event_root(rules, read_events(events))
 
 
-def event_root(rules: Rules, events: Sequence[EventFelts]) -> int:
+def event_root(rules: Rules, events: Sequence[Row]) -> int:
     """As ``event_commitment``, of events that are read already."""
-    return list_root_of_bytes(in_step(map(EVENT_LEAVES[rules.event_leaf], events)), rules.pair)
+    return list_root_of_bytes(EVENT_LEAVES[rules.event_leaf](events), rules.pair)
 
 
-def _pedersen_event(event: EventFelts) -> Recipe[bytes]:
-    keys = yield Over.PEDERSEN, event.keys
-    data = yield Over.PEDERSEN, event.data
-    return (yield Over.PEDERSEN, (event.sender, keys, data))
+def _pedersen_events(events: Sequence[Row]) -> list[bytes]:
+    lists = [event.keys for event in events] + [event.data for event in events]
+    hashes = hash_lists(Over.PEDERSEN, lists)
+    senders = [event.from_address for event in events]
+    parts = zip(senders, hashes[: len(events)], hashes[len(events) :], strict=True)
+    return hash_lists(Over.PEDERSEN, list(map(b"".join, parts)))
 
 
-def _poseidon_event(event: EventFelts) -> Recipe[bytes]:
-    sender, transaction, keys, data = event
-    sizes = to_bytes32(len(keys)), to_bytes32(len(data))
-    return (yield Over.POSEIDON, [sender, transaction, sizes[0], *keys, sizes[1], *data])
+def _poseidon_events(events: Sequence[Row]) -> list[bytes]:
+    lists = [
+        b"".join((sender, transaction, _count(keys), keys, _count(data), data))
+        for transaction, sender, keys, data in events
+    ]
+    return hash_lists(Over.POSEIDON, lists)
 
 
-EVENT_LEAVES: dict[EventLeaf, Callable[[EventFelts], Recipe[bytes]]] = {
-    EventLeaf.PEDERSEN: _pedersen_event,
-    EventLeaf.POSEIDON: _poseidon_event,
+def _count(felts: bytes) -> bytes:
+    return (len(felts) // HASH_BYTES).to_bytes(HASH_BYTES, "big")
+
+
+EVENT_LEAVES: dict[EventLeaf, Callable[[Sequence[Row]], list[bytes]]] = {
+    EventLeaf.PEDERSEN: _pedersen_events,
+    EventLeaf.POSEIDON: _poseidon_events,
 }
 
 
@@ -164,49 +166,50 @@ EVENT_LEAVES: dict[EventLeaf, Callable[[EventFelts], Recipe[bytes]]] = {
 
 def receipt_commitment(hashes: Sequence[int], receipts: Sequence[Receipt]) -> int:
     """The root over all receipts of a block; ``hashes`` are their transactions', in the same order."""
-    return list_root(receipt_leaves(hashes, receipts), poseidon)
+    leaves = receipt_leaves(list(map(to_bytes32, hashes)), read_receipts(receipts))
+    return list_root_of_bytes(leaves, poseidon)
 
 
-def receipt_leaves(hashes: Sequence[int], receipts: Sequence[Receipt]) -> list[int]:
-    """What each receipt adds to the receipt commitment; ``hashes`` are their transactions'."""
-    recipes = (
-        _receipt_leaf(to_bytes32(transaction_hash), receipt)
-        for transaction_hash, receipt in zip(hashes, receipts, strict=True)
-    )
-    return list(map(from_bytes, in_step(recipes)))
+def read_receipts(receipts: Iterable[Receipt]) -> list[Row]:
+    """The part of receipts that is common to all types; raises FeltError or FieldMissing."""
+    rows = _COMMON.rows(map(receipt_common, receipts))
+    for row in rows:
+        present(row, "actual_fee", "execution_resources")
+    return rows
 
 
-def receipt_leaf(transaction_hash: int, receipt: Receipt, data_gas: int | None = None) -> int:
+def receipt_leaf(transaction_hash: bytes, receipt: Row, data_gas: int | None = None) -> bytes:
     """What one receipt adds to the receipt commitment.
 
     ``data_gas`` is the total L1 data gas where it is known to differ from the receipt's ``l1_data_gas``.
+    """
+    if data_gas is not None:
+        receipt = receipt._replace(execution_resources_l1_data_gas=to_bytes32(data_gas))
+    return receipt_leaves([transaction_hash], [receipt])[0]
+
+
+def receipt_leaves(hashes: Sequence[bytes], receipts: Sequence[Row]) -> list[bytes]:
+    """What each receipt adds to the receipt commitment; ``hashes`` are their transactions'.
+
     Gas felts that are absent (blocks of an age without them) count 0.
     """
-    recipe = _receipt_leaf(to_bytes32(transaction_hash), receipt, data_gas)
-    return from_bytes(in_step([recipe])[0])
-
-
-def _receipt_leaf(
-    transaction_hash: bytes, receipt: Receipt, data_gas: int | None = None
-) -> Recipe[bytes]:
-    common = receipt_common(receipt)
-    require(common, "execution_resources")
-    resources = common.execution_resources
-    sent = common.messages_sent
-    messages = _NO_MESSAGES
-    if sent:
-        messages = yield Over.POSEIDON, [to_bytes32(len(sent)), *_messages(sent)]
-    revert = _ZERO
-    if common.HasField("revert_reason"):
-        revert = to_bytes32(sn_keccak(common.revert_reason.encode("utf-8")))
-    data = padded(resources.l1_data_gas) if data_gas is None else to_bytes32(data_gas)
-    gas = (
-        _ZERO,
-        padded(resources.total_l1_gas),
-        data,
-    )  # of L2 gas it is 0 even where some was used
-    fee = get_felt(common, "actual_fee")
-    return (yield Over.POSEIDON, (transaction_hash, fee, messages, revert, *gas))
+    sent = [_messages(receipt) for receipt in receipts if receipt.messages_sent]
+    messages = iter(hash_lists(Over.POSEIDON, sent))
+    lists = [
+        b"".join(
+            (
+                transaction_hash,
+                receipt.actual_fee,
+                next(messages) if receipt.messages_sent else _NO_MESSAGES,
+                _revert(receipt),
+                _ZERO,  # L2 gas is 0 even where some was used
+                receipt.execution_resources_total_l1_gas or _ZERO,
+                receipt.execution_resources_l1_data_gas or _ZERO,
+            )
+        )
+        for transaction_hash, receipt in zip(hashes, receipts, strict=True)
+    ]
+    return hash_lists(Over.POSEIDON, lists)
 
 
 def receipt_common(receipt: Receipt) -> Receipt.Common:
@@ -220,13 +223,17 @@ def receipt_common(receipt: Receipt) -> Receipt.Common:
     return common
 
 
-def _messages(messages: Iterable[MessageToL1]) -> Iterator[bytes]:
-    for message in messages:
-        payload = felts(message.payload)
+def _messages(receipt: Row) -> bytes:
+    parts = [to_bytes32(len(receipt.messages_sent))]
+    for message in _SENT_MESSAGE.rows_of_bytes(receipt.messages_sent):
         # a felt, not 20 bytes: contracts may send to an address that Ethereum does not have
-        yield from (get_felt(message, "from_address"), get_felt(message, "to_address"))
-        yield to_bytes32(len(payload))
-        yield from payload
+        parts += felt_of(message, "from_address"), felt_of(message, "to_address")
+        parts += _count(message.payload), message.payload
+    return b"".join(parts)
+
+
+def _revert(receipt: Row) -> bytes:
+    return _ZERO if receipt.revert_reason is None else to_bytes32(sn_keccak(receipt.revert_reason))
 
 
 # ---- state diff -------------------------------------------------------------------------------------------------
@@ -259,7 +266,7 @@ def read_state_diff(messages: Iterable[StateDiffsResponse]) -> StateDiff:
     diff = StateDiff()
     for message in messages:
         if message.HasField("contract_diff"):
-            _add_contract(diff, message.contract_diff)
+            _add_contract(diff, *_CONTRACT.rows([message.contract_diff]))
         elif message.HasField("declared_class"):
             _add_class(diff, message.declared_class)
         else:
@@ -267,23 +274,22 @@ def read_state_diff(messages: Iterable[StateDiffsResponse]) -> StateDiff:
     return diff
 
 
-def _add_contract(diff: StateDiff, contract: ContractDiff) -> None:
-    require(contract, "address")
-    address = key_value(contract.address)
-    has_nonce, has_class = contract.HasField("nonce"), contract.HasField("class_hash")
-    if not (has_nonce or has_class or contract.values):
+def _add_contract(diff: StateDiff, contract: Row) -> None:
+    address = key_of(felt_of(contract, "address"))
+    if contract.nonce is None and contract.class_hash is None and not contract.values:
         raise StateDiffError("state_diff.empty", f"contract {address:#x} does not change")
     if contract.domain != 0:
         raise StateDiffError("state_diff.domain", f"contract {address:#x} is not in domain L1")
-    if has_nonce:
-        _put(diff.nonces, address, value(contract.nonce), "nonce of contract")
-    if has_class:
-        _put(diff.class_hashes, address, key_value(contract.class_hash), "class of contract")
+    if contract.nonce is not None:
+        _put(diff.nonces, address, from_bytes(contract.nonce), "nonce of contract")
+    if contract.class_hash is not None:
+        _put(diff.class_hashes, address, key_of(contract.class_hash), "class of contract")
     if contract.values:
         storage = diff.storage.setdefault(address, {})
-        for entry in contract.values:
-            require(entry, "key", "value")
-            _put(storage, key_value(entry.key), value(entry.value), "storage key")
+        for key, new in _ENTRY.rows_of_bytes(contract.values):
+            if key is None or new is None:
+                raise FieldMissing("ContractStoredValue lacks its key or its value")
+            _put(storage, key_of(key), from_bytes(new), "storage key")
 
 
 def _add_class(diff: StateDiff, declared: DeclaredClass) -> None:

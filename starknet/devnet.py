@@ -21,8 +21,8 @@ from starknet import (
     state,
     transactions,
 )
-from starknet.felt import P, from_bytes, to_wire
-from starknet.hashes import in_step, poseidon_many, sn_keccak
+from starknet.felt import P, to_wire
+from starknet.hashes import poseidon_many, sn_keccak
 from starknet.network import Network
 from starknet.versions import CompiledHash, Rules, rules_for
 from starknet.wire import sync_pb2 as pb
@@ -686,8 +686,7 @@ def _transaction_hash(tx: pb.TransactionInBlock, draft: _Draft) -> int:
     kind = transactions.transaction_kind(tx)
     forms = transactions.OLD_FORMS[kind]
     form = forms[-1] if draft.before_07 else forms[0]
-    recipe = form(transactions.transaction_body(tx), draft.network.chain_id_bytes)
-    return from_bytes(in_step([recipe])[0])
+    return transactions.hash_by(form, tx, draft.network)
 
 
 def _receipt(tx: pb.TransactionInBlock, kind: str, common: pb.Receipt.Common) -> pb.Receipt:

@@ -74,7 +74,12 @@ def value(field: HasElements) -> int:
 
 def key_value(field: HasElements) -> int:
     """The felt inside a wire message that serves as a trie key (below 2^251); raises FeltError."""
-    felt = from_bytes(field.elements)
+    return key_of(field.elements)
+
+
+def key_of(data: bytes) -> int:
+    """The felt of up to 32 big-endian bytes that serves as a trie key (below 2^251); raises FeltError."""
+    felt = from_bytes(data)
     if felt > KEY_MAX:
         raise FeltError("trie key of more than 251 bits")
     return felt

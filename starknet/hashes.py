@@ -4,9 +4,9 @@ All inputs and outputs are felts: integers, or bytes of 32 where many are hashed
 """
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import TypeVar
 
 import sha3  # safe-pysha3
@@ -51,10 +51,10 @@ class Over(IntEnum):
     POSEIDON = 2  # as `poseidon_many`
 
 
-Felts = Sequence[bytes]
+Felts = bytes  # of 32 bytes each, joined
 Result = TypeVar("Result")
-Recipe = Generator[tuple[Over, Felts], bytes, Result]
-"""A result in the making: yields what has to be hashed next, and is sent its hash."""
+Recipe = Generator[tuple[Over, list[Felts]], list[bytes], Result]
+"""A result in the making: yields lists that have to be hashed next, and is sent the hash of each."""
 
 
 def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
@@ -62,34 +62,40 @@ def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
 
     Raises what a recipe raises, and FeltError for a felt that is none.
     """
-    waiting = list(enumerate(recipes))
     results: dict[int, Result] = {}
-    answers: list[bytes | None] = [None] * len(waiting)
+    waiting = list(enumerate(recipes))
+    answers: list[list[bytes] | None] = [None] * len(waiting)
     while waiting:
         asking: tuple[list[tuple[int, Recipe[Result]]], ...] = tuple([] for _ in Over)
-        lists: tuple[list[Felts], ...] = tuple([] for _ in Over)
+        asked: tuple[list[list[Felts]], ...] = tuple([] for _ in Over)
         for entry, answer in zip(waiting, answers, strict=True):
             place, recipe = entry
             try:
-                over, felts = recipe.send(answer)  # type: ignore[arg-type]  # None starts it
+                over, lists = recipe.send(answer)  # type: ignore[arg-type]  # None starts it
             except StopIteration as end:
                 results[place] = end.value
             else:
                 asking[over].append(entry)
-                lists[over].append(felts)
+                asked[over].append(lists)
         waiting = list(chain.from_iterable(asking))
-        answers = [hash for over in Over for hash in hash_lists(over, lists[over])]
+        answers = list(chain.from_iterable(map(_answers, Over, asked)))
     return [results[place] for place in range(len(results))]
+
+
+def _answers(over: Over, asked: Sequence[list[Felts]]) -> Iterator[list[bytes]]:
+    """The hashes of the lists that were asked for, as they were asked for."""
+    hashes = iter(hash_lists(over, list(chain.from_iterable(asked))))
+    return (list(islice(hashes, len(lists))) for lists in asked)
 
 
 def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
     """The hash of each list, all in one call; raises FeltError for a felt that is none."""
     if not lists:
         return []
-    flat = b"".join(chain.from_iterable(lists))
-    sizes = list(map(len, lists))
+    flat = b"".join(lists)
+    sizes = [len(felts) // HASH_BYTES for felts in lists]
     if len(flat) != HASH_BYTES * sum(sizes):
-        raise FeltError("felt of more than 32 bytes")
+        raise FeltError("felts are not all of 32 bytes")
     try:
         if over is Over.PEDERSEN_PAIR:
             hashes = native.pedersen_pairs(flat)
@@ -101,7 +107,7 @@ def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:
     return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
 
 
-def list_root_of_bytes(leaves: Felts, pair: PairHash) -> int:
+def list_root_of_bytes(leaves: Sequence[bytes], pair: PairHash) -> int:
     """As ``list_root``, of leaves of 32 bytes."""
     return from_bytes(native.patricia_root(KERNEL_KINDS[pair], _LIST_HEIGHT, b"".join(leaves)))
 

@@ -92,7 +92,7 @@ def _contract_leaf(contract: Contract) -> Recipe[int]:
         return 0
     leaf = to_bytes32(contract.class_hash)
     for part in (contract.storage_root, contract.nonce, 0):
-        leaf = yield Over.PEDERSEN_PAIR, (leaf, to_bytes32(part))
+        (leaf,) = yield Over.PEDERSEN_PAIR, [leaf + to_bytes32(part)]
     return from_bytes(leaf)
 
 

@@ -6,13 +6,13 @@ All functions take wire messages and raise FeltError or FieldMissing where a fie
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
 
 from starknet.felt import (
-    HASH_BYTES,
     FeltError,
     FieldMissing,
-    HasElements,
     from_bytes,
     padded,
     require,
@@ -22,7 +22,8 @@ from starknet.felt import (
 )
 from starknet.hashes import Over, Recipe, in_step, pedersen_array, sn_keccak
 from starknet.network import Network
-from starknet.wire.sync_pb2 import ResourceBounds, ResourceLimits, TransactionInBlock
+from starknet.wire.rows import Row, Shape, felt_of, present
+from starknet.wire.sync_pb2 import TransactionInBlock
 
 ADDRESS_LIMIT = 2**251 - 256
 CONSTRUCTOR = sn_keccak(b"constructor")
@@ -35,15 +36,46 @@ _DEPLOY_ACCOUNT = to_bytes32(short_string("deploy_account"))
 _INVOKE = to_bytes32(short_string("invoke"))
 _L1_HANDLER = to_bytes32(short_string("l1_handler"))
 _CONTRACT_ADDRESS = to_bytes32(short_string("STARKNET_CONTRACT_ADDRESS"))
-_L1_GAS = short_string("L1_GAS")
-_L2_GAS = short_string("L2_GAS")
-_L1_DATA = short_string("L1_DATA")
+_L1_GAS, _L2_GAS, _L1_DATA = (name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
+_ABOVE_AMOUNT, _ABOVE_PRICE = bytes(24), bytes(16)  # what a felt has above 64 and 128 bits
 _ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
-_VOLITION_DOMAINS = (0, 1)
+_MODES = {(nonce, fee): to_bytes32(nonce << 32 | fee) for nonce in (0, 1) for fee in (0, 1)}
 _DEPLOY_VERSIONS = (0, 1)
 
-# Any: the oneof's members share field names but no type. The bytes are the chain id, and what becomes of it.
-Form = Callable[[Any, bytes], Recipe[bytes]]
+SHAPES: dict[str, Shape] = {
+    field.name: Shape(field.message_type)
+    for field in TransactionInBlock.DESCRIPTOR.oneofs_by_name["txn"].fields
+}
+
+# The bytes are the chain id, and what becomes of it.
+Form = Callable[[Row, bytes], Recipe[bytes]]
+
+
+class Transaction(NamedTuple):
+    """A transaction as hashes take it: ``body`` is the row of its kind, ``stated`` the hash it came with or 0."""
+
+    kind: str
+    body: Row
+    stated: bytes
+
+
+def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transaction]:
+    """What hashes take of transactions; raises FeltError or FieldMissing."""
+    kinds = list(map(transaction_kind, transactions))
+    bodies = {
+        kind: iter(SHAPES[kind].rows(_of_kind(kind, kinds, transactions))) for kind in set(kinds)
+    }
+    return [
+        Transaction(kind, next(bodies[kind]), padded(transaction.transaction_hash))
+        for kind, transaction in zip(kinds, transactions, strict=True)
+    ]
+
+
+def _of_kind(
+    wanted: str, kinds: Sequence[str], transactions: Sequence[TransactionInBlock]
+) -> list[Message]:
+    pairs = zip(kinds, transactions, strict=True)
+    return [getattr(transaction, kind) for kind, transaction in pairs if kind == wanted]
 
 
 def transaction_hash(
@@ -62,17 +94,27 @@ def transaction_hashes(
     transactions: Sequence[TransactionInBlock], network: Network, *, has_version: bool = True
 ) -> list[int]:
     """The hashes of many transactions, of each as ``transaction_hash`` gives it."""
-    recipes = []
-    for transaction in transactions:
-        kind = transaction_kind(transaction)
-        recipes.append(FORMS[kind](getattr(transaction, kind), network.chain_id_bytes))
-    hashes = in_step(recipes)
+    read = read_transactions(transactions)
+    return list(map(from_bytes, hash_all(read, network, has_version=has_version)))
+
+
+def hash_all(
+    transactions: Sequence[Transaction], network: Network, *, has_version: bool
+) -> list[bytes]:
+    """As ``transaction_hashes``, of transactions that are read already."""
+    chain = network.chain_id_bytes
+    hashes = in_step(FORMS[kind](body, chain) for kind, body, _ in transactions)
     for place, transaction in enumerate(transactions):
-        if transaction.HasField("transaction_hash"):
-            stated = padded(transaction.transaction_hash)
-            if stated != hashes[place] and stated in _others(transaction, network, has_version):
-                hashes[place] = stated
-    return list(map(from_bytes, hashes))
+        if transaction.stated not in (hashes[place], _ZERO):
+            others = _others(transaction, network, has_version)
+            hashes[place] = transaction.stated if transaction.stated in others else hashes[place]
+    return hashes
+
+
+def hash_by(form: Form, transaction: TransactionInBlock, network: Network) -> int:
+    """The hash of a transaction by a form of one's choice."""
+    (read,) = read_transactions([transaction])
+    return from_bytes(in_step([form(read.body, network.chain_id_bytes)])[0])
 
 
 def transaction_kind(transaction: TransactionInBlock) -> str:
@@ -88,25 +130,23 @@ def transaction_body(transaction: TransactionInBlock) -> Any:
     return getattr(transaction, transaction_kind(transaction))
 
 
-def transaction_signature(transaction: TransactionInBlock) -> list[bytes]:
+def transaction_signature(transaction: Transaction) -> bytes:
     """The account's signature; empty for deploy and l1_handler, which carry none."""
-    kind = transaction_kind(transaction)
-    if kind in ("deploy", "l1_handler"):
-        return []
-    body = transaction_body(transaction)
-    if kind == "declare_v3":
-        require(body, "common")
-        body = body.common
-    require(body, "signature")
-    return felts(body.signature.parts)
+    if transaction.kind in ("deploy", "l1_handler"):
+        return b""
+    return felt_of(transaction.body, "signature_parts")
 
 
 def deployed_address(transaction: TransactionInBlock) -> int | None:
     """The address a deploy or deploy_account transaction gives to its contract; None for other kinds."""
-    kind = transaction_kind(transaction)
-    if kind not in DEPLOYING:
+    if transaction_kind(transaction) not in DEPLOYING:
         return None
-    return from_bytes(in_step([address_recipe(getattr(transaction, kind))])[0])
+    return from_bytes(deployed_addresses(read_transactions([transaction]))[0])
+
+
+def deployed_addresses(transactions: Iterable[Transaction]) -> list[bytes]:
+    """The addresses that those of the transactions give which deploy, in their order."""
+    return in_step(address_recipe(body) for kind, body, _ in transactions if kind in DEPLOYING)
 
 
 def declared_class(transaction: TransactionInBlock) -> int | None:
@@ -134,22 +174,6 @@ def contract_address(
     return pedersen_array(parts) % ADDRESS_LIMIT
 
 
-def felts(fields: Iterable[HasElements]) -> list[bytes]:
-    """The felts of a repeated field as hashes take them; who hashes them checks that they are felts."""
-    return [field.elements.rjust(HASH_BYTES, b"\0") for field in fields]
-
-
-def get_felt(message: Any, name: str) -> bytes:
-    """As ``get``, as hashes take it; who hashes it checks that it is a felt."""
-    require(message, name)
-    return padded(getattr(message, name))
-
-
-def values(fields: Iterable[HasElements]) -> list[int]:
-    """The felts of a repeated field."""
-    return [value(field) for field in fields]
-
-
 def get(message: Any, name: str) -> int:
     """The felt of a required submessage."""
     require(message, name)
@@ -159,85 +183,95 @@ def get(message: Any, name: str) -> int:
 # ---- forms of the hash, one for each kind -----------------------------------------------------------------------
 
 
-def _invoke_v0(tx: TransactionInBlock.InvokeV0, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_INVOKE, _ZERO, get_felt(tx, "address"), get_felt(tx, "entry_point_selector"), data]
-    return (yield Over.PEDERSEN, [*head, get_felt(tx, "max_fee"), chain])
+def _invoke_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _INVOKE + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain]
+    return whole
 
 
-def _invoke_v1(tx: TransactionInBlock.InvokeV1, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_INVOKE, _ONE, get_felt(tx, "sender"), _ZERO, data]
-    return (yield Over.PEDERSEN, [*head, get_felt(tx, "max_fee"), chain, get_felt(tx, "nonce")])
+def _invoke_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _INVOKE + _ONE + felt_of(tx, "sender") + _ZERO + data
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
+    return whole
 
 
-def _declare_v0(tx: TransactionInBlock.DeclareV0WithoutClass, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, []
-    head = [_DECLARE, _ZERO, get_felt(tx, "sender"), _ZERO, data, get_felt(tx, "max_fee")]
-    return (yield Over.PEDERSEN, [*head, chain, get_felt(tx, "class_hash")])
+def _declare_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [b""]
+    head = _DECLARE + _ZERO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "class_hash")]
+    return whole
 
 
-def _declare_v1(tx: TransactionInBlock.DeclareV1WithoutClass, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, [get_felt(tx, "class_hash")]
-    head = [_DECLARE, _ONE, get_felt(tx, "sender"), _ZERO, data, get_felt(tx, "max_fee")]
-    return (yield Over.PEDERSEN, [*head, chain, get_felt(tx, "nonce")])
+def _declare_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
+    head = _DECLARE + _ONE + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
+    return whole
 
 
-def _declare_v2(tx: TransactionInBlock.DeclareV2WithoutClass, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, [get_felt(tx, "class_hash")]
-    head = [_DECLARE, _TWO, get_felt(tx, "sender"), _ZERO, data, get_felt(tx, "max_fee")]
-    tail = [chain, get_felt(tx, "nonce"), get_felt(tx, "compiled_class_hash")]
-    return (yield Over.PEDERSEN, [*head, *tail])
+def _declare_v2(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
+    head = _DECLARE + _TWO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
+    tail = chain + felt_of(tx, "nonce") + felt_of(tx, "compiled_class_hash")
+    (whole,) = yield Over.PEDERSEN, [head + tail]
+    return whole
 
 
-def _deploy(tx: TransactionInBlock.Deploy, chain: bytes) -> Recipe[bytes]:
+def _deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
     if tx.version not in _DEPLOY_VERSIONS:
         raise FeltError(f"deploy transaction of version {tx.version}")
     address = yield from address_recipe(tx)
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_DEPLOY, to_bytes32(tx.version), address, _CONSTRUCTOR, data]
-    return (yield Over.PEDERSEN, [*head, _ZERO, chain])
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _DEPLOY + to_bytes32(tx.version) + address + _CONSTRUCTOR + data
+    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain]
+    return whole
 
 
-def _deploy_account_v1(tx: TransactionInBlock.DeployAccountV1, chain: bytes) -> Recipe[bytes]:
+def _deploy_account_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
-    given = [get_felt(tx, "class_hash"), get_felt(tx, "address_salt"), *felts(tx.calldata)]
-    data = yield Over.PEDERSEN, given
-    head = [_DEPLOY_ACCOUNT, _ONE, address, _ZERO, data]
-    return (yield Over.PEDERSEN, [*head, get_felt(tx, "max_fee"), chain, get_felt(tx, "nonce")])
+    given = felt_of(tx, "class_hash") + felt_of(tx, "address_salt") + tx.calldata
+    (data,) = yield Over.PEDERSEN, [given]
+    head = _DEPLOY_ACCOUNT + _ONE + address + _ZERO + data
+    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
+    return whole
 
 
-def _l1_handler(tx: Any, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_L1_HANDLER, _ZERO, get_felt(tx, "address"), get_felt(tx, "entry_point_selector"), data]
-    return (yield Over.PEDERSEN, [*head, _ZERO, chain, get_felt(tx, "nonce")])
+def _l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _L1_HANDLER + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
+    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain + felt_of(tx, "nonce")]
+    return whole
 
 
-def _invoke_v3(tx: Any, chain: bytes) -> Recipe[bytes]:
-    head = yield from _v3_head(_INVOKE, get_felt(tx, "sender"), tx, chain)
-    deployment = yield Over.POSEIDON, felts(tx.account_deployment_data)
-    data = yield Over.POSEIDON, felts(tx.calldata)
-    parts = [*head, deployment, data]
+def _invoke_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
+    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data, tx.calldata]
     if tx.proof_facts:
-        parts.append((yield Over.POSEIDON, felts(tx.proof_facts)))
-    return (yield Over.POSEIDON, parts)
+        lists.append(tx.proof_facts)
+    fee, paymaster, *tail = yield Over.POSEIDON, lists
+    head = _v3_head(_INVOKE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
+    (whole,) = yield Over.POSEIDON, [b"".join((head, *tail))]
+    return whole
 
 
-def _declare_v3(tx: TransactionInBlock.DeclareV3WithoutClass, chain: bytes) -> Recipe[bytes]:
-    require(tx, "common")
-    common = tx.common
-    head = yield from _v3_head(_DECLARE, get_felt(common, "sender"), common, chain)
-    deployment = yield Over.POSEIDON, felts(common.account_deployment_data)
-    tail = [deployment, get_felt(tx, "class_hash"), get_felt(common, "compiled_class_hash")]
-    return (yield Over.POSEIDON, [*head, *tail])
+def _declare_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
+    present(tx, "common")
+    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data]
+    fee, paymaster, deployment = yield Over.POSEIDON, lists
+    head = _v3_head(_DECLARE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
+    tail = deployment + felt_of(tx, "class_hash") + felt_of(tx, "compiled_class_hash")
+    (whole,) = yield Over.POSEIDON, [head + tail]
+    return whole
 
 
-def _deploy_account_v3(tx: Any, chain: bytes) -> Recipe[bytes]:
+def _deploy_account_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
-    head = yield from _v3_head(_DEPLOY_ACCOUNT, address, tx, chain)
-    data = yield Over.POSEIDON, felts(tx.calldata)
-    tail = [get_felt(tx, "class_hash"), get_felt(tx, "address_salt")]
-    return (yield Over.POSEIDON, [*head, data, *tail])
+    fee, paymaster, data = yield Over.POSEIDON, [_fee(tx), tx.paymaster_data, tx.calldata]
+    head = _v3_head(_DEPLOY_ACCOUNT, address, fee, paymaster, tx, chain)
+    tail = felt_of(tx, "class_hash") + felt_of(tx, "address_salt")
+    (whole,) = yield Over.POSEIDON, [head + data + tail]
+    return whole
 
 
 FORMS: dict[str, Form] = {
@@ -258,22 +292,25 @@ FORMS: dict[str, Form] = {
 # ---- forms of the first months: no version, no fee --------------------------------------------------------------
 
 
-def _old_invoke(tx: Any, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_INVOKE, get_felt(tx, "address"), get_felt(tx, "entry_point_selector")]
-    return (yield Over.PEDERSEN, [*head, data, chain])
+def _old_invoke(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _INVOKE + felt_of(tx, "address") + felt_of(tx, "entry_point_selector")
+    (whole,) = yield Over.PEDERSEN, [head + data + chain]
+    return whole
 
 
-def _old_deploy(tx: TransactionInBlock.Deploy, chain: bytes) -> Recipe[bytes]:
+def _old_deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
     address = yield from address_recipe(tx)
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    return (yield Over.PEDERSEN, [_DEPLOY, address, _CONSTRUCTOR, data, chain])
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    (whole,) = yield Over.PEDERSEN, [_DEPLOY + address + _CONSTRUCTOR + data + chain]
+    return whole
 
 
-def _old_l1_handler(tx: Any, chain: bytes) -> Recipe[bytes]:
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    head = [_L1_HANDLER, get_felt(tx, "address"), get_felt(tx, "entry_point_selector"), data]
-    return (yield Over.PEDERSEN, [*head, chain, get_felt(tx, "nonce")])
+def _old_l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    head = _L1_HANDLER + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
+    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
+    return whole
 
 
 OLD_FORMS: dict[str, tuple[Form, ...]] = {
@@ -286,10 +323,9 @@ OLD_FORMS: dict[str, tuple[Form, ...]] = {
 }
 
 
-def _others(transaction: TransactionInBlock, network: Network, has_version: bool) -> list[bytes]:
+def _others(transaction: Transaction, network: Network, has_version: bool) -> list[bytes]:
     """The hashes that an early block may have used in place of the modern one."""
-    kind = transaction_kind(transaction)
-    tx = getattr(transaction, kind)
+    kind, tx, _ = transaction
     forms: Sequence[Form] = () if has_version else OLD_FORMS.get(kind, ())
     further = [to_bytes32(short_string(name)) for name in network.transaction_chain_ids]
     recipes = [form(tx, network.chain_id_bytes) for form in forms]
@@ -300,40 +336,44 @@ def _others(transaction: TransactionInBlock, network: Network, has_version: bool
 # ---- parts that forms share -------------------------------------------------------------------------------------
 
 
-def address_recipe(tx: Any, deployer: bytes = _ZERO) -> Recipe[bytes]:
-    """The address that a transaction of a deploying kind gives to its contract."""
-    data = yield Over.PEDERSEN, felts(tx.calldata)
-    origin = [_CONTRACT_ADDRESS, deployer, get_felt(tx, "address_salt")]
-    full = yield Over.PEDERSEN, [*origin, get_felt(tx, "class_hash"), data]
+def address_recipe(tx: Row) -> Recipe[bytes]:
+    """The address that a transaction of a deploying kind gives to its contract; its deployer is 0."""
+    (data,) = yield Over.PEDERSEN, [tx.calldata]
+    origin = _CONTRACT_ADDRESS + _ZERO + felt_of(tx, "address_salt")
+    (full,) = yield Over.PEDERSEN, [origin + felt_of(tx, "class_hash") + data]
     return to_bytes32(from_bytes(full) % ADDRESS_LIMIT)
 
 
-def _v3_head(prefix: bytes, address: bytes, tx: Any, chain: bytes) -> Recipe[list[bytes]]:
-    fee = yield Over.POSEIDON, _fee(tx)
-    paymaster = yield Over.POSEIDON, felts(tx.paymaster_data)
-    return [prefix, _THREE, address, fee, paymaster, chain, get_felt(tx, "nonce"), _modes(tx)]
+def _v3_head(
+    prefix: bytes, address: bytes, fee: bytes, paymaster: bytes, tx: Row, chain: bytes
+) -> bytes:
+    head = prefix + _THREE + address + fee + paymaster + chain
+    return head + felt_of(tx, "nonce") + _modes(tx)
 
 
-def _fee(tx: Any) -> list[bytes]:
-    require(tx, "resource_bounds")
-    bounds: ResourceBounds = tx.resource_bounds
-    require(bounds, "l1_gas", "l2_gas")
-    parts = [tx.tip, _bound(_L1_GAS, bounds.l1_gas), _bound(_L2_GAS, bounds.l2_gas)]
-    if bounds.HasField("l1_data_gas"):
-        parts.append(_bound(_L1_DATA, bounds.l1_data_gas))
-    return list(map(to_bytes32, parts))
+def _fee(tx: Row) -> bytes:
+    if not (tx.resource_bounds_l1_gas and tx.resource_bounds_l2_gas):
+        raise FieldMissing("resource bounds of L1 gas or L2 gas are missing")
+    l1_gas = tx.resource_bounds_l1_gas_max_amount, tx.resource_bounds_l1_gas_max_price_per_unit
+    l2_gas = tx.resource_bounds_l2_gas_max_amount, tx.resource_bounds_l2_gas_max_price_per_unit
+    parts = to_bytes32(tx.tip) + _bound(_L1_GAS, *l1_gas) + _bound(_L2_GAS, *l2_gas)
+    if tx.resource_bounds_l1_data_gas:
+        price = tx.resource_bounds_l1_data_gas_max_price_per_unit
+        parts += _bound(_L1_DATA, tx.resource_bounds_l1_data_gas_max_amount, price)
+    return parts
 
 
-def _bound(name: int, limits: ResourceLimits) -> int:
-    amount = get(limits, "max_amount")
-    price = get(limits, "max_price_per_unit")
-    if amount >= 2**64 or price >= 2**128:
+def _bound(name: bytes, amount: bytes | None, price: bytes | None) -> bytes:
+    """Name, amount and price in one felt, of 64, 64 and 128 bits."""
+    if amount is None or price is None:
+        raise FieldMissing("resource bound without its amount or its price")
+    if not (amount.startswith(_ABOVE_AMOUNT) and price.startswith(_ABOVE_PRICE)):
         raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
-    return name << 192 | amount << 128 | price
+    return name + amount[len(_ABOVE_AMOUNT) :] + price[len(_ABOVE_PRICE) :]
 
 
-def _modes(tx: Any) -> bytes:
-    nonce_mode, fee_mode = tx.nonce_data_availability_mode, tx.fee_data_availability_mode
-    if nonce_mode not in _VOLITION_DOMAINS or fee_mode not in _VOLITION_DOMAINS:
+def _modes(tx: Row) -> bytes:
+    modes = tx.nonce_data_availability_mode, tx.fee_data_availability_mode
+    if modes not in _MODES:
         raise FieldMissing("data availability mode is neither L1 nor L2")
-    return to_bytes32(int(nonce_mode) << 32 | int(fee_mode))
+    return _MODES[modes]

@@ -1,10 +1,10 @@
 """The messages inside a part's body, with the limits of the sync protocols; a broken one is its sender's fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from broker.codec import Body
 from starknet.wire.delimited import MalformedBody, spans
-from starknet.wire.parse import MalformedMessage, Parsed, parse
+from starknet.wire.parse import MalformedMessage, Parsed, parse_all
 from workers.component import Component
 from workers.errors import PeerFault
 
@@ -27,7 +27,19 @@ def frames(body: Body, number: int, component: Component) -> Iterator[tuple[int,
 
 def decode(kind: type[Parsed], payload: bytes, number: int, component: Component) -> Parsed:
     """Decode one message; raise ``PeerFault`` (``<component>.malformed``) if it is none."""
+    return _decode(kind, [payload], number, component)[0]
+
+
+def decode_all(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:
+    """Decode all messages of a body; raise ``PeerFault`` (``<component>.malformed``) for a broken one."""
+    payloads = [payload for _, _, payload in frames(body, number, component)]
+    return _decode(kind, payloads, number, component)
+
+
+def _decode(
+    kind: type[Parsed], payloads: Iterable[bytes], number: int, component: Component
+) -> list[Parsed]:
     try:
-        return parse(kind, payload)
+        return parse_all(kind, payloads)
     except MalformedMessage as broken:
         raise PeerFault(f"{component}.malformed", number, (component,), str(broken)) from broken

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from broker.codec import Body
 from starknet.block import RuleBroken, check_block
 from starknet.felt import to_bytes32
-from starknet.wire.parse import Parsed
 from starknet.wire.sync_pb2 import (
     BlockHeadersResponse,
     ClassesResponse,
@@ -16,7 +15,7 @@ from starknet.wire.sync_pb2 import (
 from workers import hash_table
 from workers.component import Component
 from workers.errors import PeerFault
-from workers.frames import decode, frames
+from workers.frames import decode_all
 from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
 
@@ -24,13 +23,15 @@ from workers.settings import Settings
 def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]:
     """Yield the block with its recomputed hashes; raise ``PeerFault`` naming the rule and the guilty parts."""
     number = block.number
-    headers = _decode(BlockHeadersResponse, block.header, number, Component.HEADERS)
+    headers = decode_all(BlockHeadersResponse, block.header, number, Component.HEADERS)
     if len(headers) != 1 or headers[0].header.number != number:
         raise PeerFault("headers.number", number, (Component.HEADERS,))
-    state_diff = _decode(StateDiffsResponse, block.state_diff, number, Component.STATE_DIFFS)
-    classes = _decode(ClassesResponse, block.classes, number, Component.CLASSES)
-    transactions = _decode(TransactionsResponse, block.transactions, number, Component.TRANSACTIONS)
-    events = _decode(EventsResponse, block.events, number, Component.EVENTS)
+    state_diff = decode_all(StateDiffsResponse, block.state_diff, number, Component.STATE_DIFFS)
+    classes = decode_all(ClassesResponse, block.classes, number, Component.CLASSES)
+    transactions = decode_all(
+        TransactionsResponse, block.transactions, number, Component.TRANSACTIONS
+    )
+    events = decode_all(EventsResponse, block.events, number, Component.EVENTS)
     try:
         checked = check_block(
             settings.network,
@@ -65,10 +66,3 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
 def _table_hash(settings: Settings, number: int) -> int | None:
     table = settings.block_hash_table
     return None if table is None else hash_table.entry(table, number)
-
-
-def _decode(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:
-    return [
-        decode(kind, payload, number, component)
-        for _, _, payload in frames(body, number, component)
-    ]

@@ -1,4 +1,4 @@
-"""The kernel in C: hashes, signatures and tries over felts of 32 big-endian bytes.
+"""The kernel in C: hashes, signatures and tries over felts of 32 big-endian bytes, and their way out of messages.
 
 Every function refuses with ValueError felts that are not below P and buffers of a wrong length. From 16
 hashes up the interpreter's lock is released; a call cannot be interrupted, so calls are kept to one block.
@@ -20,6 +20,8 @@ from starknet.native._kernel import (
     poseidon_many_ints,
     poseidon_pairs,
     trie_update,
+    wire_rows,
+    wire_spans,
 )
 
 __all__ = [
@@ -38,4 +40,6 @@ __all__ = [
     "poseidon_many_ints",
     "poseidon_pairs",
     "trie_update",
+    "wire_rows",
+    "wire_spans",
 ]

@@ -1,7 +1,7 @@
 """Signatures of the kernel in C."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from typing_extensions import Buffer
 
@@ -59,6 +59,24 @@ def trie_update(
 
 def ecdsa_verify(signatures: Buffer, /) -> bytes:
     """n x (key's x, message, r, s) to n bytes of 1 or 0; numbers out of range make 0, either y of x will do."""
+
+def wire_rows(plan: bytes, messages: Sequence[bytes], /) -> list[tuple[Any, ...]]:
+    """A row of values for each protobuf message, one value for each field of the plan.
+
+    The plan has three bytes for each field: its number, its kind, and how many of the fields that follow lie
+    within it. Kinds and their values: 0, a message that is a felt: 32 bytes below P, None where absent; 1, any
+    number of them: joined, None where the message that would hold them is absent; 2 and 3, a varint of 32 or 64
+    bits: an integer, 0 where absent; 4, bytes or text: bytes or None; 5, a message: whether it is there; 6, any
+    number of messages: a list of their bytes. Also raises ValueError where a message is not well-formed.
+    """
+
+def wire_spans(
+    body: Buffer, start: int, count: int, message_max: int, /
+) -> list[tuple[int, int, int]]:
+    """Where messages lie that follow their lengths: (start of its length, its own start, its end) of each.
+
+    At most ``count`` from ``start`` on, and those before a broken one; ValueError if the first is broken.
+    """
 
 def choose(adx: bool, wide: bool, /) -> tuple[bool, bool]:
     """Use MULX and ADX, and AVX-512 IFMA, where the processor has them (as it starts with); what is used then.

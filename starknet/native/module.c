@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "kernel.h"
+#include "wire.h"
 
 #define RELEASE_FROM 16 /* hashes; fewer are over before another thread could take the lock */
 #define PAIR_BYTES ((Py_ssize_t)(2 * FELT_BYTES))
@@ -797,6 +798,27 @@ static PyObject *py_choose(PyObject *Py_UNUSED(self), PyObject *const *args, Py_
     return Py_BuildValue("NN", PyBool_FromLong(adx), PyBool_FromLong(wide_wanted));
 }
 
+/* --- Wire messages --- */
+
+static PyObject *py_wire_rows(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return check_count("wire_rows", n, 2) ? wire_rows(args[0], args[1]) : NULL;
+}
+
+static PyObject *py_wire_spans(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    Py_ssize_t numbers[3];
+
+    if (!check_count("wire_spans", n, 4))
+        return NULL;
+    for (int i = 0; i < 3; i++) {
+        numbers[i] = PyLong_AsSsize_t(args[i + 1]);
+        if (numbers[i] == -1 && PyErr_Occurred())
+            return NULL;
+    }
+    return wire_spans(args[0], numbers[0], numbers[1], numbers[2]);
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -910,6 +932,8 @@ static PyMethodDef methods[] = {
     FAST(trie_update),
     ONE_ARGUMENT(ecdsa_verify),
     FAST(choose),
+    FAST(wire_rows),
+    FAST(wire_spans),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),

@@ -1,5 +1,6 @@
 """Lets a protobuf message in, or says in one exception that it is none."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -13,7 +14,12 @@ class MalformedMessage(Exception):
 
 def parse(kind: type[Parsed], payload: bytes) -> Parsed:
     """Decode ``payload``; raise ``MalformedMessage`` if it is not well-formed protobuf of ``kind``."""
+    return parse_all(kind, [payload])[0]
+
+
+def parse_all(kind: type[Parsed], payloads: Iterable[bytes]) -> list[Parsed]:
+    """Decode many payloads, as ``parse`` does each."""
     try:
-        return kind.FromString(payload)
+        return list(map(kind.FromString, payloads))
     except DecodeError as broken:
         raise MalformedMessage(f"not a {kind.DESCRIPTOR.name}") from broken

@@ -61,9 +61,11 @@ def test_recipes_in_step_get_each_their_own_hashes() -> None:
     def nested(depth: int) -> Recipe[bytes]:
         felt = to_bytes32(depth)
         for _ in range(depth):
-            felt = yield Over.PEDERSEN_PAIR, (felt, felt)
-            felt = yield Over.POSEIDON, [felt]
-        return (yield Over.PEDERSEN, [felt])
+            first, felt = yield Over.PEDERSEN_PAIR, [bytes(64), felt + felt]
+            assert first == to_bytes32(pedersen(0, 0))
+            (felt,) = yield Over.POSEIDON, [felt]
+        (last,) = yield Over.PEDERSEN, [felt]
+        return last
 
     def alone(depth: int) -> int:
         felt = depth
@@ -80,4 +82,4 @@ def test_recipes_in_step_get_each_their_own_hashes() -> None:
 @pytest.mark.parametrize("felt", [to_bytes32(P), b"\xff" * 32, bytes(33)])
 def test_bytes_that_are_no_felt_are_not_hashed(over: Over, felt: bytes) -> None:
     with pytest.raises(FeltError):
-        hash_lists(over, [(bytes(32), felt)])
+        hash_lists(over, [bytes(32) + felt])

@@ -4,8 +4,7 @@ import pytest
 
 from node import networks
 from starknet import transactions
-from starknet.felt import FeltError, FieldMissing, from_bytes, to_wire, value
-from starknet.hashes import in_step
+from starknet.felt import FeltError, FieldMissing, to_wire, value
 from starknet.transactions import transaction_hash, transaction_kind
 from starknet.versions import rules_for
 from starknet.wire import sync_pb2 as pb
@@ -71,7 +70,7 @@ def test_messages_from_l1_before_0_7_hash_as_invokes() -> None:
         max_fee=_felt(0), address=pb.Address(elements=b"\1"), entry_point_selector=_felt(2)
     )
     (old_invoke,) = transactions.OLD_FORMS["invoke_v0"]
-    (stated,) = map(from_bytes, in_step([old_invoke(invoke, SEPOLIA.chain_id_bytes)]))
+    stated = transactions.hash_by(old_invoke, pb.TransactionInBlock(invoke_v0=invoke), SEPOLIA)
     message = pb.TransactionInBlock(
         l1_handler=handler, transaction_hash=pb.Hash(elements=to_wire(stated))
     )
