@@ -7,7 +7,6 @@ it from the feeder node alone. PSS counts a page that several processes share on
 import re
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -203,10 +203,16 @@ def custom_network(url: str) -> list[str]:
 
 def feeding() -> tuple[list[str], str]:
     """The options of a feeder node on loopback, and its address for other nodes."""
+    options, address = listening()
+    return [*options, "--p2p-feeder-node"], address
+
+
+def listening() -> tuple[list[str], str]:
+    """The options of a node with p2p on loopback, and its address for other nodes."""
     private_key, peer_id = key_pair()
     address = f"/ip4/127.0.0.1/tcp/{free_port()}"
-    options = ["--p2p", "--p2p-feeder-node", "--p2p-private-key", private_key]
-    return [*options, "--p2p-addr", address], f"{address}/p2p/{peer_id}"
+    options = ["--p2p", "--p2p-private-key", private_key, "--p2p-addr", address]
+    return options, f"{address}/p2p/{peer_id}"
 
 
 def key_pair() -> tuple[str, str]:

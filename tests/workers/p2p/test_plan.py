@@ -274,7 +274,7 @@ def test_another_peer_is_asked_at_once_and_the_same_one_after_a_growing_while() 
 
 
 def test_a_range_too_big_is_halved_down_to_one_block() -> None:
-    p = planner()
+    p = planner(memory=64 * GB)
     (first,) = p.plan(ONE, 0.0).requests
     headers(p, first)
     request = by_component(p.plan(ONE, 0.0))[Component.EVENTS]
