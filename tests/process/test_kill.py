@@ -9,8 +9,9 @@ from node import pipeline
 from tests.process.nodes import (
     Node,
     custom_network,
-    feeding,
+    free_port,
     gateway,
+    key_pair,
     nodes,
     wait_until,
 )
@@ -23,11 +24,24 @@ DEVNET = ("--devnet", "--blocks", str(BLOCKS))
 @pytest.fixture(scope="module")
 def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Node]]:
     """A feeder node at the head of a generated chain: its gateway's URL, its address, itself."""
-    options, address = feeding()
+    private_key, peer_id = key_pair()
+    port = free_port()
     with gateway(*DEVNET) as url, nodes(tmp_path_factory.mktemp("feeder")) as make:
-        node = make("feeder", *custom_network(url), *options, "--verify-workers", "1")
+        node = make(
+            "feeder",
+            *custom_network(url),
+            *(
+                "--p2p",
+                "--p2p-feeder-node",
+                "--p2p-private-key",
+                private_key,
+                "--verify-workers",
+                "1",
+            ),
+            *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{port}"),
+        )
         node.wait_head(BLOCKS - 1)
-        yield url, address, node
+        yield url, f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}", node
 
 
 @pytest.fixture(scope="module")
