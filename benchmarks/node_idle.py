@@ -8,7 +8,6 @@ import tempfile
 import time
 from pathlib import Path
 
-
 from benchmarks import Figure
 from tests.process.nodes import (
     Node,

@@ -21,7 +21,7 @@ class P2PSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """One value holds all that any worker needs. ``memory_bytes`` bounds blocks in flight, in all processes together."""
+    """One value holds all that any worker needs. ``memory_bytes`` bounds what blocks in flight take, in all."""
 
     network: Network
     db_path: Path
