@@ -5,7 +5,17 @@ import platform
 import time
 from collections.abc import Callable
 
-from benchmarks import HEADER, Figure, broker, hashing, state_update, verify_block, verify_scaling
+from benchmarks import (
+    HEADER,
+    Figure,
+    broker,
+    hashing,
+    node_idle,
+    node_memory,
+    state_update,
+    verify_block,
+    verify_scaling,
+)
 
 PARTS: tuple[Callable[[], list[Figure]], ...] = (
     hashing.run,
@@ -13,6 +23,8 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     verify_scaling.run,
     state_update.run,
     broker.run,
+    node_memory.run,
+    node_idle.run,
 )
 
 

@@ -219,6 +219,13 @@ def gateway() -> None:
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the devnet."
 )
+@click.option(
+    "--heavy-calls",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2000),
+    help="Transactions as large as mainnet's in each block of the devnet.",
+)
 @_protocol_version
 def serve(
     folder: Path | None,
@@ -227,6 +234,7 @@ def serve(
     port_text: str,
     blocks: int,
     seed: int,
+    heavy_calls: int,
     protocol_version: str,
 ) -> None:
     """Serve the recorded network in FOLDER, or a generated one with --devnet."""
@@ -238,7 +246,13 @@ def serve(
     sys.exit(
         _one_line(
             lambda: processes.run_gateway(
-                folder, host, number, blocks=blocks, seed=seed, version=protocol_version
+                folder,
+                host,
+                number,
+                blocks=blocks,
+                seed=seed,
+                version=protocol_version,
+                heavy_calls=heavy_calls,
             )
         )
     )

@@ -203,7 +203,9 @@ KEYS = (
         "HEX",
     ),
     Key("verify-workers", "int", "Processes that verify blocks (one a core if absent).", "N"),
-    Key("memory-budget", "int", "MiB of blocks in flight, not yet stored.", "MIB", "256"),
+    Key(
+        "memory-budget", "int", "MiB that blocks in flight, not yet stored, may take.", "MIB", "256"
+    ),
     Key(
         "block-hash-table",
         "text",

@@ -4,7 +4,7 @@ A block meets the stages in this order. Supervisor, ``hera worker NAME``, metric
 docs/architecture.md are derived from the sources and ``PIPELINE``; the list exists once.
 
 What is in flight is bounded by the window of the source (p2p or feeder): it fetches no further than
-``WINDOW_BLOCKS`` beyond the stored head, and no more than the memory budget, except for the lowest range, which is
+``WINDOW_BLOCKS`` beyond the stored head, and no more than the memory budget, except for the lowest block, which is
 always let through. The topics' own bounds are wide enough for a whole window, so that no stage can lock another.
 """
 

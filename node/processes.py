@@ -116,7 +116,14 @@ def run_broker(config: Config) -> int:
 
 
 def run_gateway(
-    folder: Path | None, host: str, port: int, *, blocks: int, seed: int, version: str
+    folder: Path | None,
+    host: str,
+    port: int,
+    *,
+    blocks: int,
+    seed: int,
+    version: str,
+    heavy_calls: int = 0,
 ) -> int:
     """Serve the recorded folder, or a generated chain of ``version`` if there is none, until SIGTERM."""
     from starknet.versions import UnknownVersion
@@ -137,7 +144,8 @@ def run_gateway(
             from workers.gateway.generated import Generated
 
             named = version_named(version)
-            source = Generated(Devnet(seed=seed, length=blocks, version=named))
+            chain = Devnet(seed=seed, length=blocks, version=named, heavy_calls=heavy_calls)
+            source = Generated(chain)
         gateway.serve(source, host, port)
     except GatewayError as error:
         raise ConfigError(str(error)) from None

@@ -20,6 +20,12 @@ NAP_SECONDS = 0.25
 OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
 OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
 NEW_VERSION = "0.13.4"
+# glibc would keep what a burst of large blocks has taken: freed memory goes back at once. A person's own setting wins.
+MALLOC = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}
 _SUPERVISOR = "supervisor.lock"
 _PROCESSES = "processes.lock"
 
@@ -51,7 +57,7 @@ def _run(config: Config, signals: Signals) -> int:
     if config.p2p:
         told = told.with_drawn_key()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HERA_")}
-    environ |= told.environment()
+    environ = MALLOC | environ | told.environment()
     supervisor = Supervisor(processes.children(told), signals, environ=environ, keep_open=(lock,))
     code = supervisor.run()
     log.info("Hera has stopped", extra=fields(code=code))

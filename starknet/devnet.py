@@ -36,6 +36,9 @@ BLOCK_SECONDS = 30
 EMPTY_EVERY = 50
 LARGE_EVERY = 50
 LARGE_TRANSACTIONS = 20
+HEAVY_CALLDATA = 60  # felts of a heavy call, and its events: about 2.5 KiB and 1 KiB, as on mainnet
+HEAVY_EVENTS = 3
+HEAVY_EVENT_FELTS = 6
 SYSTEM_CONTRACT = 1  # keeps the hashes of old blocks
 HASH_LAG = 10  # a block's hash is written there this many blocks later
 SEQUENCER = 0x1176A1BD84444C89232EC27754698E5D2E7E1A7F1539F12027F28B23EC9F3D8
@@ -59,6 +62,7 @@ class Devnet:
     """One generated chain of ``length`` blocks, made in order and kept once a block is asked for.
 
     Raises UnknownVersion. Blocks below ``first_07_block`` are of the form before Starknet 0.7; they have no version.
+    ``heavy_calls`` more transactions come in each block but the first, each as large as mainnet's.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Devnet:
         version: str = "0.13.4",
         chain_id: str = "SN_HERA_DEVNET",
         first_07_block: int = 0,
+        heavy_calls: int = 0,
     ) -> None:
         assert length >= 0
         assert first_07_block == 0 or version == ""
@@ -89,6 +94,7 @@ class Devnet:
             first_07_block=first_07_block,
         )
         self._world = _World(random.Random(f"{chain_id} {version} {seed}"))
+        self._heavy_calls = heavy_calls
         self._state = _State()
         self._blocks: list[tuple[Json, Json, Json]] = []
         self._hashes: list[int] = []
@@ -127,6 +133,9 @@ class Devnet:
         if self._age.old_hashes and number >= HASH_LAG:
             draft.write(SYSTEM_CONTRACT, number - HASH_LAG, self._hashes[number - HASH_LAG])
         _fill(self._world, draft)
+        for _ in range(self._heavy_calls if number else 0):
+            _heavy_call(self._world, draft)
+        _settle(self._world, draft)
         wire = gateway.WireBlock(
             header=self._header(draft),
             state_diff=draft.state_diff(),
@@ -359,7 +368,6 @@ def _fill(world: _World, draft: _Draft) -> None:
         _SPECIALS[draft.number % len(_SPECIALS)](world, draft)
         for _ in range(world.random.randint(1, 3)):
             _call(world, draft)
-    _settle(world, draft)
 
 
 def _settle(world: _World, draft: _Draft) -> None:
@@ -609,6 +617,19 @@ def _call(world: _World, draft: _Draft) -> None:
     _invoke(world, draft, world.account(), [_event(app, [CALLED, key], [value, draft.number])])
 
 
+def _heavy_call(world: _World, draft: _Draft) -> None:
+    """A call with long calldata that stores some values and says much."""
+    app = world.app()
+    events = [
+        _event(app, [CALLED, world.felt()], [world.felt() for _ in range(HEAVY_EVENT_FELTS)])
+        for _ in range(HEAVY_EVENTS)
+    ]
+    for _ in range(HEAVY_EVENTS):
+        draft.write(app, world.felt(), world.felt())
+    calldata = [world.felt() for _ in range(HEAVY_CALLDATA)]
+    _invoke(world, draft, world.account(), events, calldata=calldata)
+
+
 def _invoke(
     world: _World,
     draft: _Draft,
@@ -616,6 +637,7 @@ def _invoke(
     events: Sequence[pb.Event],
     messages: Sequence[pb.MessageToL1] = (),
     revert_reason: str | None = None,
+    calldata: Sequence[int] = (),
 ) -> None:
     """An invoke transaction, one in four of the version before the latest, one in eight without a signature."""
     kinds = draft.age.named("invoke")
@@ -632,6 +654,7 @@ def _invoke(
     if kind == "invoke_v3":
         body.tip = draft.number % 3
     body.calldata.extend(map(_felt, [1, world.app(), EXECUTE, 2, draft.number, world.felt()]))
+    body.calldata.extend(map(_felt, calldata))
     body.signature.SetInParent()
     if world.random.getrandbits(3):
         body.signature.CopyFrom(_signature(world))

@@ -19,7 +19,7 @@ from workers.metrics import Counters
 from workers.settings import Settings
 from workers.stage import Keeper, Source, Stage
 
-TAKE_S = 0.2  # how late ``stop`` may be noticed by an idle stage
+TAKE_S = 0.5  # how late ``stop`` may be noticed by an idle stage; it wakes for nothing else but heartbeats
 
 
 def run_stage(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from starknet.network import Network
 
+COPIES = 2  # of what is in flight: the broker has one, and the worker that holds it on lease
+
 
 @dataclass(frozen=True)
 class P2PSettings:
@@ -19,7 +21,7 @@ class P2PSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """One value holds all that any worker needs. ``memory_bytes`` bounds what is in flight, uncommitted."""
+    """One value holds all that any worker needs. ``memory_bytes`` bounds what blocks in flight take, in all."""
 
     network: Network
     db_path: Path
@@ -37,3 +39,8 @@ class Settings:
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
     block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """How many bytes of blocks may be in flight, each counted once."""
+        return self.memory_bytes // COPIES

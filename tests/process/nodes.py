@@ -86,6 +86,11 @@ class Node:
                 continue
         return None
 
+    def family(self) -> list[psutil.Process]:
+        """The node's processes, the supervisor first."""
+        supervisor = psutil.Process(self.process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
     def stop(self) -> int:
         """SIGTERM, then its exit code; fails where it takes more than 10 seconds."""
         if self.process.poll() is None:
@@ -187,7 +192,37 @@ def run(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str
     )
 
 
+def feeding() -> tuple[list[str], str]:
+    """The options of a feeder node on loopback, and its address for other nodes."""
+    options, address = listening()
+    return [*options, "--p2p-feeder-node"], address
+
+
+def listening() -> tuple[list[str], str]:
+    """The options of a node with p2p on loopback, and its address for other nodes."""
+    private_key, peer_id = key_pair()
+    address = f"/ip4/127.0.0.1/tcp/{free_port()}"
+    options = ["--p2p", "--p2p-private-key", private_key, "--p2p-addr", address]
+    return options, f"{address}/p2p/{peer_id}"
+
+
 def key_pair() -> tuple[str, str]:
     """Make a key: (private key in hex, PeerID), by ``hera genp2pkeypair``."""
     lines = run("genp2pkeypair").stdout.splitlines()
     return lines[0].split(": ")[1], lines[2].split(": ")[1]
+
+
+def custom_network(url: str) -> list[str]:
+    """Return the flags of a generated chain's network whose gateway is at ``url``."""
+    return [
+        *(
+            "--cn-name",
+            "devnet",
+            "--cn-feeder-url",
+            f"{url}/feeder_gateway/",
+            "--cn-gateway-url",
+            f"{url}/gateway/",
+        ),
+        *("--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
+        *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
+    ]

@@ -103,7 +103,7 @@ class _Feeder:
         self._gateway = gateway
         self._reader = reader
         self._pool = pool
-        self._window = Window(-1, settings.memory_bytes)
+        self._window = Window(-1, settings.in_flight_bytes)
         self._jobs: list[_Job] = []
         self._told: dict[tuple[int, str], None] = {}
         self._attempt = time.time_ns() // 1_000_000  # above those of an earlier life

@@ -82,7 +82,7 @@ class Answerer:
 
     async def _answer(self, stream: Stream, component: Component, wanted: Range) -> None:
         self.served.requests += 1
-        writer = Writer(stream)
+        writer = Writer(stream, self._count_bytes)
         numbers = await self._numbers(wanted)
         missing = False
         while not missing and (batch := list(islice(numbers, READ_BLOCKS))):
@@ -92,7 +92,9 @@ class Answerer:
                 missing = await self._write(writer, component, parts)
         await writer.write(protocols.fin(component))
         await writer.flush()
-        self.served.bytes_out += writer.bytes_written
+
+    def _count_bytes(self, size: int) -> None:
+        self.served.bytes_out += size
 
     async def _write(self, writer: Writer, component: Component, parts: list[bytes | None]) -> bool:
         """Write parts; return whether a block was missing."""

@@ -12,6 +12,8 @@ from workers.p2p.streams import READ_BYTES, AnswerReader, BadAnswer, Stream, Str
 
 AFTER_FIN_SECONDS = 5.0
 
+Room = Callable[[int], Awaitable[None]]
+
 
 class NoAnswer(Exception):
     """The peer gave no whole answer; nobody lied. ``str()`` says what happened."""
@@ -36,8 +38,12 @@ async def ask(
     component: Component,
     wanted: Range,
     patience: Patience,
+    room: Room | None = None,
 ) -> bytes:
     """Return the answer's messages as they came, without ``Fin``.
+
+    Between two reads ``room`` is told how many bytes have come; as long as it waits nothing is read, which the peer
+    feels through the stream's window, and the peer's time stands still.
 
     Raises ``BadAnswer`` for what no honest peer sends, ``NoAnswer`` for silence, slowness, a reset, a missing
     ``Fin`` or a stream that did not open.
@@ -49,7 +55,7 @@ async def ask(
         reader = AnswerReader(
             protocols.FIN_FIELDS[component], protocols.message_bytes_max(component)
         )
-        await _read(stream, reader, patience)
+        await _read(stream, reader, patience, room)
         await _nothing_follows(stream)
         whole = True
         return reader.body
@@ -67,10 +73,16 @@ async def _request(stream: Stream, wanted: Range, patience: Patience) -> None:
         raise NoAnswer(f"the request was not taken in {patience.idle_seconds} s")
 
 
-async def _read(stream: Stream, reader: AnswerReader, patience: Patience) -> None:
+async def _read(
+    stream: Stream, reader: AnswerReader, patience: Patience, room: Room | None
+) -> None:
     """Feed the reader until ``Fin``."""
     began = trio.current_time()
     while not reader.finished:
+        if room is not None:
+            asked = trio.current_time()
+            await room(reader.bytes_received)
+            began += trio.current_time() - asked
         earned = reader.bytes_received / patience.bytes_per_second_floor
         latest = began + patience.seconds + earned
         deadline = min(latest, trio.current_time() + patience.idle_seconds)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import trio
 
 DRAIN_MAX = 256  # messages taken before other tasks get their turn
-LOOK_SECONDS = 0.5  # at least, so that a lost broker is noticed
+LOOK_SECONDS = 5.0  # at least: the descriptor is readable also once the broker is lost
 FULL_SECONDS_MIN = 0.02
 FULL_SECONDS_MAX = 0.5
 

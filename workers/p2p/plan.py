@@ -3,6 +3,10 @@
 A span is a range of blocks under way, at most 100. Its headers come first, one span after the other, because each
 needs the hash before it; then its other parts, at once and from different peers. What fails is asked of another
 peer, what is cut short is completed, and what broke a rule later is fetched anew as a small span of its own.
+
+Bytes are counted from the request to the stored block: what is asked as what is expected, or what came if that is
+more; what came until its last block is stored. No more is asked, and answers are read no further, beyond the memory;
+the lowest block alone is always let through, since storing it is what makes room.
 """
 
 import random
@@ -38,7 +42,14 @@ SUSPECTS_MAX = 1024
 ATTEMPTS_KEPT = 8  # of one job: news of older ones is not heeded
 STUCK_SECONDS = 30.0
 STUCK_SECONDS_MAX = 600.0
-BYTES_PER_BLOCK_GUESS = 16 * 1024
+BYTES_PER_BLOCK_GUESS = (
+    512 * 1024
+)  # high: the first requests ask for few blocks, then it is known better
+BYTES_PER_HEADER_GUESS = 1024
+SLICES = 16  # one request asks for no more than this part of the memory
+REQUEST_BYTES = (
+    2 << 20
+)  # what an answer that is not read may hold in the stream's window, and a little more
 GENESIS_PARENT = bytes(32)
 BODIES = (Component.STATE_DIFFS, Component.TRANSACTIONS, Component.EVENTS)
 
@@ -57,13 +68,16 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Span:
-    """A range of blocks under way. ``used`` counts how many of its requests each peer got."""
+    """A range of blocks under way. ``used`` counts how many of its requests each peer got.
+
+    ``answers`` holds, for each that was cut, the number after its last block and its bytes.
+    """
 
     start: int
     count: int
     is_repair: bool = False
     avoid: frozenset[str] = frozenset()
-    size_bytes: int = 0
+    answers: list[tuple[int, int]] = field(default_factory=list)
     jobs: "list[Job]" = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
 
@@ -75,7 +89,7 @@ class Span:
 
 @dataclass(eq=False)
 class Job:
-    """One part of one range, asked until it has come whole."""
+    """One part of one range, asked until it has come whole. ``received`` counts the bytes that have come so far."""
 
     span: Span
     component: Component
@@ -88,6 +102,7 @@ class Job:
     attempt: int = 0
     peer: str = ""
     avoid: set[str] = field(default_factory=set)
+    received: int = 0
     failures: int = 0
     faults: int = 0
     retry_at: float = 0.0  # before it, only peers that have not failed are asked
@@ -169,7 +184,9 @@ class Planner:
         self._suspects: dict[int, list[Fault]] = {}
         # By block: the first attempt that is newer than its last repair, and how many repairs there were.
         self._repaired: dict[int, tuple[int, int]] = {}
+        self._requests_max = min(REQUESTS_MAX, max(1, memory_bytes // REQUEST_BYTES))
         self._bytes_per_block = dict.fromkeys(Component, float(BYTES_PER_BLOCK_GUESS))
+        self._bytes_per_block[Component.HEADERS] = float(BYTES_PER_HEADER_GUESS)
         self._moved_at = now
         self._checked_at = now
         self._stuck_after = STUCK_SECONDS
@@ -184,12 +201,14 @@ class Planner:
         requests: list[Request] = []
         used = self.used_bytes
         for span in self._in_order():
-            for job in [j for j in span.jobs if j.state is State.WAITING and now >= j.hold_until]:
-                if not job.needs_nobody and not self._has_room(span, job, used, busy):
-                    continue
-                peer = self._choose(job, peers, busy, now)
+            waiting = [j for j in span.jobs if j.state is State.WAITING and now >= j.hold_until]
+            for job in waiting:
+                count = job.count if job.needs_nobody else self._fitting(job, used, busy)
+                peer = self._choose(job, peers, busy, now) if count else None
                 if peer is None:
                     continue
+                if count < job.count:
+                    waiting.append(self._cut(job, count))
                 requests.append(self._ask(job, peer))
                 if not job.needs_nobody:
                     busy[job.peer] += 1
@@ -218,13 +237,21 @@ class Planner:
             case Component.EVENTS:
                 return EventsReceived(attempt, start, peer, job.headers, frame)
 
+    def received(self, request: Request, size_bytes: int) -> bool:
+        """Note that so much of an answer has come; return whether it may be read on now."""
+        job = self._by_attempt.get(request.attempt)
+        if job is None or job.attempt != request.attempt:
+            return True  # nobody waits for it: it ends soon
+        job.received = size_bytes
+        return self._is_lowest(job) or self.used_bytes <= self._memory_bytes
+
     def given(self, request: Request, size_bytes: int) -> None:
         """Note that the answer of ``size_bytes`` has gone to its fetch stage."""
         job = self._by_attempt.get(request.attempt)
         if job is None or job.attempt != request.attempt:
             return
         job.state = State.GIVEN
-        job.span.size_bytes += size_bytes
+        job.received = size_bytes
         if not request.is_empty:
             mean = self._bytes_per_block[job.component]
             self._bytes_per_block[job.component] = (mean + size_bytes / job.count) / 2
@@ -246,6 +273,7 @@ class Planner:
             return
         self._bytes_per_block[job.component] *= 2
         job.state = State.WAITING
+        job.received = 0
         self._cut(job, job.count // 2)
 
     # ---- what the stages say -------------------------------------------------------------------------------------
@@ -331,6 +359,7 @@ class Planner:
         for span in list(self._spans):
             for job in [j for j in span.jobs if j.end <= self.base]:
                 self._finish(job)
+            span.answers = [answer for answer in span.answers if answer[0] > self.base]
             if span.end <= self.base:
                 self._drop(span)
         if self._frontier < self.base:
@@ -378,13 +407,13 @@ class Planner:
 
     @property
     def used_bytes(self) -> int:
-        """What the window holds or awaits: bytes received and not stored, and a guess for what is asked."""
-        held = sum(
-            span.size_bytes * (span.end - max(span.start, self.base)) // span.count
-            for span in self._spans
+        """What the window holds or awaits: answers with a block that is not stored, and what is asked."""
+        held = sum(size for span in self._spans for _, size in span.answers)
+        coming = sum(
+            max(job.received, self._expected(job) if job.state is State.ASKED else 0)
+            for job in self._jobs()
         )
-        asked = sum(self._expected(job) for job in self._jobs() if job.state is State.ASKED)
-        return held + asked
+        return held + coming
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
@@ -404,11 +433,19 @@ class Planner:
         self._opening = span
         return 1
 
-    def _has_room(self, span: Span, job: Job, used: int, busy: Counter[str]) -> bool:
-        if busy.total() >= REQUESTS_MAX:
-            return False
-        is_lowest = span.start <= self.base or span is self._in_order()[0]
-        return is_lowest or used + self._expected(job) <= self._memory_bytes
+    def _is_lowest(self, job: Job) -> bool:
+        return job.start <= self.base
+
+    def _fitting(self, job: Job, used: int, busy: Counter[str]) -> int:
+        """How many blocks of a job may be asked for now: a slice that fits; of the lowest, one at least."""
+        size = self._bytes_per_block[job.component]
+        whole = max(1, min(job.count, int(self._memory_bytes / SLICES / size)))
+        fitting = int((self._memory_bytes - used) / size)
+        if job.component is Component.HEADERS:  # small, and what follows must link to them
+            whole = job.count
+        if self._is_lowest(job):
+            return whole if job.component is Component.HEADERS else max(1, min(whole, fitting))
+        return whole if fitting >= whole and busy.total() < self._requests_max else 0
 
     def _choose(
         self, job: Job, peers: Sequence[PeerState], busy: Counter[str], now: float
@@ -416,7 +453,12 @@ class Planner:
         """The peer with the fewest parts of this range, then the least busy one, then any."""
         if job.needs_nobody:
             return PeerState(job.peer, job.end - 1)
-        able = [p for p in peers if p.head >= job.start and busy[p.peer] < REQUESTS_PER_PEER_MAX]
+        able = [
+            p
+            for p in peers
+            if p.head >= job.start
+            and (busy[p.peer] < REQUESTS_PER_PEER_MAX or self._is_lowest(job))
+        ]
         fresh = [p for p in able if p.peer not in job.avoid]
         if not fresh and now >= job.retry_at:
             fresh = able
@@ -481,6 +523,7 @@ class Planner:
 
     def _retry(self, job: Job, peers: set[str], now: float) -> None:
         job.state = State.WAITING
+        job.received = 0
         job.avoid |= peers
         job.failures += 1
         wait = min(RETRY_SECONDS_MIN * 2 ** min(job.failures - 1, 16), RETRY_SECONDS_MAX)
@@ -542,6 +585,8 @@ class Planner:
 
     def _finish(self, job: Job) -> None:
         job.span.jobs.remove(job)
+        if job.received:
+            job.span.answers.append((job.end, job.received))
         self._forget(job)
 
     def _drop(self, span: Span) -> None:

@@ -68,12 +68,12 @@ async def _speak(
         planner = Planner(
             None if head is None else (head.number, head.block_hash),
             time.time_ns(),
-            settings.memory_bytes,
+            settings.in_flight_bytes,
             random.Random(),
             trio.current_time(),
         )
         chain_id = settings.network.chain_id
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.memory_bytes)
+        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.in_flight_bytes)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:

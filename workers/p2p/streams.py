@@ -1,5 +1,6 @@
 """What a stream of a sync protocol is to this process, and the two ways of reading one, both bounded."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -72,13 +73,13 @@ async def read_request(stream: Stream, bytes_max: int, seconds: float) -> bytes:
 
 
 class Writer:
-    """Joins parts to writes of at least ``WRITE_BYTES_MIN``; ``flush`` sends the rest."""
+    """Joins parts to writes of at least ``WRITE_BYTES_MIN``; ``flush`` sends the rest; ``count`` is told how many."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, count: Callable[[int], None]) -> None:
         self._stream = stream
+        self._count = count
         self._waiting: list[bytes] = []
         self._size = 0
-        self.bytes_written = 0
 
     async def write(self, data: bytes) -> None:
         """Keep or send ``data``."""
@@ -94,7 +95,7 @@ class Writer:
         self._size = 0
         if data:
             await self._stream.write(data)
-            self.bytes_written += len(data)
+            self._count(len(data))
 
 
 class AnswerReader:

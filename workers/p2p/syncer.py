@@ -12,7 +12,7 @@ from workers.component import Component
 from workers.log import fields, log
 from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, HeadersFetched
 from workers.p2p import protocols
-from workers.p2p.ask import NoAnswer, Patience, TooBig, ask
+from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
 from workers.p2p.heads import find_head
 from workers.p2p.host import CannotReach, Host
@@ -23,10 +23,13 @@ from workers.p2p.streams import BadAnswer
 from workers.p2p.view import View
 
 TICK_SECONDS = 0.25
-LOOK_SECONDS = 1.0  # at the store's head, besides being told
+IDLE_SECONDS = 1.0  # a tick while nothing is under way: whoever brings news wakes the loop
+LOOK_SECONDS = 5.0  # at the store's head, besides being told
+HEADS_SECONDS = 0.5  # between two looks at whose head is to be asked for
 CHECKS_MAX = 8  # peers asked for their head at once
 CHECK_SECONDS = 60.0  # for one peer's head
-ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 8 << 20, 64 << 20
+ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 1 << 20, 64 << 20
+BLOCK_BYTES_MAX = 64 << 20  # an answer for one block: more than any honest one
 
 
 @dataclass
@@ -58,10 +61,12 @@ class Syncer:
         self._planner = planner
         self._bridge = bridge
         self._view = view
-        answer_bytes = min(max(memory_bytes // 4, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        answer_bytes = min(max(memory_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
         self._patience = Patience(bytes_max=answer_bytes)
+        self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
         self._iteration = 0
         self._news = trio.Event()
+        self._stepped = trio.Event()
         self._leaving: set[str] = set()
 
     async def run(self) -> None:
@@ -72,7 +77,10 @@ class Syncer:
             nursery.start_soon(self._check_heads)
             while True:
                 self._step(nursery, trio.current_time())
-                with trio.move_on_after(TICK_SECONDS):
+                self._stepped.set()
+                self._stepped = trio.Event()
+                idle = self._planner.is_idle
+                with trio.move_on_after(IDLE_SECONDS if idle else TICK_SECONDS):
                     await self._news.wait()
                 self._news = trio.Event()
 
@@ -128,7 +136,8 @@ class Syncer:
         """Ask; None where the plan was told that there is no usable answer."""
         wanted = Range(request.start, request.count)
         try:
-            body = await self._ask(request.peer, request.component, wanted)
+            room = partial(self._room, request)
+            body = await self._ask(request.peer, request.component, wanted, room)
         except BadAnswer as error:
             self._blame(request.peer, request.component, request.start, error.rule, error.detail)
         except TooBig:
@@ -152,10 +161,18 @@ class Syncer:
         self._planner.failed(request, trio.current_time())
         return None
 
-    async def _ask(self, peer: str, component: Component, wanted: Range) -> bytes:
+    async def _room(self, request: Request, size_bytes: int) -> None:
+        """Wait while an answer may not be read on: the window holds as much as it may."""
+        while not self._planner.received(request, size_bytes):
+            await self._stepped.wait()
+
+    async def _ask(
+        self, peer: str, component: Component, wanted: Range, room: Room | None = None
+    ) -> bytes:
         self.asked.requests += 1
         name = protocols.protocol_id(self._chain_id, component)
-        body = await ask(partial(self._host.open, peer, name), component, wanted, self._patience)
+        patience = self._patience_for_one if wanted.limit == 1 else self._patience
+        body = await ask(partial(self._host.open, peer, name), component, wanted, patience, room)
         self.asked.bytes_in += len(body)
         return body
 
@@ -210,7 +227,7 @@ class Syncer:
                 free = int(checks.available_tokens)
                 for peer in self._peers.to_check(trio.current_time(), free):
                     nursery.start_soon(self._check, peer, checks)
-                await trio.sleep(TICK_SECONDS)
+                await trio.sleep(HEADS_SECONDS)
 
     async def _check(self, peer: str, checks: trio.CapacityLimiter) -> None:
         async with checks:

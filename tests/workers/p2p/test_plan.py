@@ -58,9 +58,14 @@ def headers(p: Planner, request: Request, count: int | None = None, now: float =
 
 
 def bodies(
-    p: Planner, request: Request, count: int | None = None, now: float = 0.0, declared: bool = True
+    p: Planner,
+    request: Request,
+    count: int | None = None,
+    now: float = 0.0,
+    declared: bool = True,
+    size: int = 1000,
 ) -> None:
-    give(p, request)
+    give(p, request, size)
     n = request.count if count is None else count
     classes = (
         wanted(request.start, n, declared) if request.component is Component.STATE_DIFFS else ()
@@ -136,26 +141,74 @@ def test_the_window_ends_four_hundred_blocks_beyond_the_head_and_moves_with_it()
     assert by_component(p.plan(ONE, 1.0))[Component.HEADERS].start == 400
 
 
-def test_memory_lets_only_the_lowest_range_through() -> None:
-    p = planner(memory=200_000)
+def test_without_memory_the_lowest_block_alone_is_asked_for() -> None:
+    p = planner(memory=1)
     (first,) = p.plan(THREE, 0.0).requests
     headers(p, first)
-    made = p.plan(THREE, 0.0)
-    assert {r.component for r in made.requests} >= set(plan.BODIES)
-    for request in made.requests:
-        give(p, request, 100_000)  # 300 kB for the lowest range, over the budget
-    assert p.used_bytes > 200_000
-    for request in made.requests:
-        if request.component is Component.HEADERS:
-            p.headers_fetched(HeadersFetched(request.attempt, 100, "a", infos(100, 100)), 0.0)
-    assert not [r for r in p.plan(THREE, 0.0).requests if r.start >= 100]
-    state_diffs = by_component(made)[Component.STATE_DIFFS]
-    p.bodies_fetched(
-        BodiesFetched(state_diffs.attempt, Component.STATE_DIFFS, 0, 100, "a", wanted(0, 100)), 0.0
-    )
-    assert [r.component for r in p.plan(THREE, 0.0).requests] == [Component.CLASSES]
-    p.stored(99, block_hash(99), 0.0)
-    assert [r for r in p.plan(THREE, 0.0).requests if r.start >= 100]
+    made = p.plan(THREE, 0.0).requests
+    assert {(r.component, r.start, r.count) for r in made} == {(part, 0, 1) for part in plan.BODIES}
+    for request in made:
+        bodies(p, request)
+    (classes,) = p.plan(THREE, 0.0).requests
+    assert (classes.component, classes.start, classes.count) == (Component.CLASSES, 0, 1)
+    bodies(p, classes)
+    assert p.plan(THREE, 0.0).requests == ()
+    p.stored(0, block_hash(0), 1.0)
+    assert {(r.start, r.count) for r in p.plan(THREE, 1.0).requests} == {(1, 1)}
+
+
+def test_a_request_is_a_slice_of_the_memory_and_all_of_them_fit_it() -> None:
+    memory = 16 * plan.SLICES * plan.BYTES_PER_BLOCK_GUESS
+    p = planner(memory=memory)
+    (first,) = p.plan(THREE, 0.0).requests
+    headers(p, first)
+    asked = [r for r in p.plan(THREE, 0.0).requests if r.component in plan.BODIES]
+    assert max(r.count for r in asked) == 16
+    assert memory * 0.9 < p.used_bytes <= memory
+    assert {r.start for r in asked if r.component is Component.TRANSACTIONS} >= {0, 16, 32}
+
+
+def test_bytes_count_until_the_last_block_of_their_answer_is_stored() -> None:
+    p = planner(memory=GB)
+    (first,) = p.plan([PeerState("a", 9)], 0.0).requests
+    headers(p, first)
+    for request in p.plan([PeerState("a", 9)], 0.0).requests:
+        bodies(p, request, size=5000)
+    p.stored(8, block_hash(8), 0.0)
+    assert p.used_bytes >= 3 * 5000
+    p.stored(9, block_hash(9), 0.0)
+    assert p.used_bytes == 0
+
+
+def test_only_the_answer_with_the_lowest_block_is_read_beyond_the_memory() -> None:
+    memory = 16 * plan.SLICES * plan.BYTES_PER_BLOCK_GUESS
+    p = planner(memory=memory)
+    (first,) = p.plan(ONE, 0.0).requests
+    headers(p, first)
+    events = [r for r in p.plan(ONE, 0.0).requests if r.component is Component.EVENTS]
+    lowest, higher = min(events, key=lambda r: r.start), max(events, key=lambda r: r.start)
+    assert p.received(higher, 1000)
+    assert not p.received(higher, memory)
+    assert p.received(lowest, memory)
+    p.failed(higher, 0.0)
+    p.failed(lowest, 0.0)
+    assert p.used_bytes <= memory
+
+
+def test_requests_for_higher_blocks_never_keep_the_lowest_from_being_asked() -> None:
+    p = planner(memory=1 << 29)
+    made: list[Request] = []
+    for _ in range(8):
+        made += p.plan(ONE, 0.0).requests
+        for request in [r for r in made if r.component is Component.HEADERS]:
+            headers(p, request)
+            made.remove(request)
+    assert len(made) == plan.REQUESTS_PER_PEER_MAX
+    lowest = next(r for r in made if r.component is Component.EVENTS and r.start == 0)
+    p.failed(lowest, 0.0)
+    assert len(p.plan(ONE, 0.0).requests) == 1  # the peer has no turn left
+    again = [r for r in p.plan(ONE, 1.0).requests if r.start == 0]
+    assert [r.component for r in again] == [Component.EVENTS]
 
 
 # ---- components and peers ------------------------------------------------------------------------------------
@@ -274,7 +327,7 @@ def test_another_peer_is_asked_at_once_and_the_same_one_after_a_growing_while() 
 
 
 def test_a_range_too_big_is_halved_down_to_one_block() -> None:
-    p = planner()
+    p = planner(memory=64 * GB)
     (first,) = p.plan(ONE, 0.0).requests
     headers(p, first)
     request = by_component(p.plan(ONE, 0.0))[Component.EVENTS]

@@ -21,9 +21,10 @@ from tests.workers.p2p.support import (
 from workers.component import Component
 from workers.p2p import protocols
 from workers.p2p.ask import NoAnswer, Patience, TooBig, ask
-from workers.p2p.host import CannotReach, Host
+from workers.p2p.host import CannotReach, Host, HostStream
 from workers.p2p.protocols import Range
 from workers.p2p.streams import BadAnswer, Stream, StreamBroken
+from workers.p2p.yamux import Limits
 
 FIN = protocols.fin(Component.HEADERS)
 QUICK = Patience(seconds=1.0, idle_seconds=0.3)
@@ -331,6 +332,41 @@ def test_more_bytes_than_wanted_ends_the_answer() -> None:
         async with pair(answering(flood)) as two:
             with pytest.raises(TooBig):
                 await two.ask(Component.HEADERS, Range(0, 1), Patience(bytes_max=200_000))
+
+    run(test)
+
+
+def test_an_answer_that_is_not_read_on_holds_its_sender_back_and_then_comes_whole() -> None:
+    body = delimited(b"\n" + bytes(100_000)) * 30
+    assert len(body) > 2 * Limits().window_bytes
+    senders: list[HostStream] = []
+
+    async def answer(stream: Stream) -> None:
+        assert isinstance(stream, HostStream)
+        senders.append(stream)
+        await stream.write(body + protocols.fin(Component.HEADERS))
+        await stream.close_write()
+
+    async def test() -> None:
+        may_read = trio.Event()
+        told: list[int] = []
+
+        async def room(size_bytes: int) -> None:
+            told.append(size_bytes)
+            if size_bytes:
+                await may_read.wait()
+
+        async def ask_slowly() -> None:
+            opener = two.opener(Component.HEADERS)
+            assert await ask(opener, Component.HEADERS, Range(0, 1), QUICK, room) == body
+
+        async with pair(answering(answer)) as two, trio.open_nursery() as nursery:
+            nursery.start_soon(ask_slowly)
+            await _until(lambda: len(told) == 2 and senders[0]._muxed.send_window == 0)
+            await trio.sleep(2 * QUICK.seconds)  # the peer is not blamed for our waiting
+            assert len(told) == 2
+            assert senders[0]._muxed.send_window == 0
+            may_read.set()
 
     run(test)
 
