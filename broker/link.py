@@ -230,6 +230,7 @@ class Link:
 
     def stats(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """Ask the broker for its topics, workers and poison; ``TimeoutError`` if it does not answer in time."""
+        self._uses += 1
         with self._lock:
             self._asked += 1
             asked = self._asked
@@ -252,12 +253,12 @@ class Link:
 
     @property
     def uses(self) -> int:
-        """How often the worker called ``take``, ``take_nowait``, ``done``, ``again`` or ``give``: it makes progress."""
+        """How often the worker took, finished, gave or asked for ``stats``; while this grows it makes progress."""
         return self._uses
 
     @property
     def working(self) -> tuple[str, int] | None:
-        """Topic and block number of the message taken last; None once the next one is waited for."""
+        """Topic and block number of the message taken last; None while the next one is waited for."""
         return self._working
 
     def fileno(self) -> int:

@@ -37,7 +37,9 @@ PoisonHandler = Callable[[str, bytes, int], "list[bytes] | None"]
 DEATHS_MAX = 3  # workers a message may kill before it is set aside
 AGAIN_MAX = 240  # two minutes at the usual half second
 ASIDE_MAX = 64  # heads of poison kept to look at
-KEPT_ITEMS = 8  # gifts of one giver after which it is told that they are kept; half of a link's window
+KEPT_ITEMS = (
+    8  # gifts of one giver after which it is told that they are kept; half of a link's window
+)
 KEPT_BYTES = 1 << 20
 KEPT_S = 0.005  # ... or so long after the first of them: each word wakes a process
 SUSPENDED_S = (
