@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from broker import codec, protocol
-from broker.protocol import BEAT_S, HELLO_S, SILENCE_S, Command, ProtocolError, head, parse
 from broker.heap import keep_large_blocks
+from broker.protocol import BEAT_S, HELLO_S, SILENCE_S, Command, ProtocolError, head, parse
 from broker.topic import Topic
 from broker.transport import SocketTransport, Transport
 

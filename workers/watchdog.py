@@ -8,7 +8,6 @@ was stopped as a whole is taken for dead by the broker within seconds.
 
 import faulthandler
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from workers.log import fields, log
 
 LOOKS = 60  # within the patience of a row
 LOOK_SECONDS_MAX = 1.0
+_STDERR = 2
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _watch(
     look_s = min(patience_s / LOOKS, LOOK_SECONDS_MAX)
     seen, idle_s = link.uses, 0.0
     while True:
-        faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(patience_s, exit=True, file=_STDERR)
         if over.wait(look_s):
             return
         idle_s = (
