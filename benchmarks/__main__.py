@@ -5,7 +5,16 @@ import platform
 import time
 from collections.abc import Callable
 
-from benchmarks import HEADER, Figure, broker, hashing, state_update, verify_block, verify_scaling
+from benchmarks import (
+    HEADER,
+    Figure,
+    broker,
+    hashing,
+    recovery,
+    state_update,
+    verify_block,
+    verify_scaling,
+)
 
 PARTS: tuple[Callable[[], list[Figure]], ...] = (
     hashing.run,
@@ -13,6 +22,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     verify_scaling.run,
     state_update.run,
     broker.run,
+    recovery.run,
 )
 
 

@@ -129,7 +129,10 @@ def test_the_supervisor_restarts_it_until_the_message_is_set_aside_and_others_ru
 def test_a_link_in_use_is_left_alone() -> None:
     broker = MemoryBroker(TOPICS)
     ended: list[int] = []
-    with broker.link("worker", takes=(PARTS,)) as link, watched(link, "worker", 0.3, end=ended.append):
+    with (
+        broker.link("worker", takes=(PARTS,)) as link,
+        watched(link, "worker", 0.3, end=ended.append),
+    ):
         until = time.monotonic() + 1
         while time.monotonic() < until:
             link.take(0.01)
