@@ -4,6 +4,7 @@ Run ``python -m benchmarks.recovery`` in the root. The workers run the pipeline'
 place of the checks that tells when it begins and never ends: any instant of it is an instant to be killed at.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ from broker.codec import Body
 from broker.link import Link
 from broker.router import serve
 from node import pipeline, processes
+from workers.log import log
 from workers.messages import BlockAssembled
 from workers.runtime import run_stage
 from workers.settings import Settings
@@ -37,7 +39,8 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def broker(endpoint: str) -> None:
-    """Serve the pipeline's topics until killed."""
+    """Serve the pipeline's topics until killed; that workers are lost is no news here."""
+    log.setLevel(logging.ERROR)
     serve(endpoint, processes.topics(), stop=lambda: False)
 
 

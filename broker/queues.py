@@ -452,11 +452,15 @@ class Queues:
         first = bytes(item.frames[0])
         self._aside.append((topic, first, item.deliveries))
         self._aside_total += 1
+        record = self._poison(topic, first, item.deliveries) if self._poison else None
+        told = record is not None and self._poison_queue is not None
+        then = "its source is told, to make it anew" if told else "it is dropped"
         log.error(
             "Message set aside",
-            extra={"fields": {"topic": topic, "block": item.priority, "cause": cause}},
+            extra={
+                "fields": {"topic": topic, "block": item.priority, "cause": cause, "then": then}
+            },
         )
-        record = self._poison(topic, first, item.deliveries) if self._poison else None
         if record is not None and self._poison_queue is not None:
             self._add(self._poison_queue, item.priority, record, sum(map(len, record)))
 
