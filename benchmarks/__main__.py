@@ -12,6 +12,7 @@ from benchmarks import (
     hashing,
     node_idle,
     node_memory,
+    recovery,
     state_update,
     verify_block,
     verify_scaling,
@@ -25,6 +26,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     broker.run,
     node_memory.run,
     node_idle.run,
+    recovery.run,
 )
 
 

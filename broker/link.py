@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from broker import codec, protocol
+from broker.heap import keep_large_blocks
 from broker.protocol import BEAT_S, HELLO_S, SILENCE_S, Command, ProtocolError, head, parse
 from broker.topic import Topic
 from broker.transport import SocketTransport, Transport
@@ -87,7 +88,10 @@ class Link:
         self._gifts = {topic.name: _Gifts() for topic in gives}
         self._credit = credit
         self._inbox: deque[tuple[int, str, int, list[bytes]]] = deque()
-        self._begun = 0
+        self._leases: dict[int, None] = {}  # tickets, oldest first, with those in the inbox
+        self._begun: int | None = None  # ticket the broker was told of (0: none); None: of no one
+        self._uses = 0
+        self._working: tuple[str, int] | None = None
         self._news = False  # something was refused since, and now there is room
         self._wants_room = False
         self._status: dict[str, int | float | str] = {}
@@ -99,6 +103,8 @@ class Link:
         self._lock = threading.Lock()
         self._bell: _Bell | None = None
         self._wake = _Bell()
+        if transport is None:
+            keep_large_blocks()
         self._transport = SocketTransport(endpoint) if transport is None else transport
         self._heard = self._beaten = self._transport.now()
         self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
@@ -126,6 +132,8 @@ class Link:
 
     def take(self, timeout_s: float) -> Delivery[Any] | None:
         """Wait for a message; None after ``timeout_s``, or when a gift that was refused may be tried again."""
+        self._uses += 1
+        self._working = None
         with self._lock:
             deadline = self._transport.now() + timeout_s
             while True:
@@ -144,6 +152,8 @@ class Link:
 
     def take_nowait(self) -> Delivery[Any] | None:
         """Return a message if one is here. Call it until None whenever ``fileno`` is readable."""
+        self._uses += 1
+        self._working = None
         with self._lock:
             now = self._transport.now()
             if not self._inbox:
@@ -162,15 +172,11 @@ class Link:
             encoded = codec.encode(output)
             names.append((self._topic_of(output).name, codec.priority(output), len(encoded)))
             frames += encoded
-        if self._begun in tickets:
-            self._begun = 0
-        self._say(head(Command.DONE, list(tickets), names), frames)
+        self._finish(tickets, head(Command.DONE, list(tickets), names), frames)
 
     def again(self, ticket: int, delay_s: float = 0.5) -> None:
         """Hand a message back; it is handed out again after ``delay_s``, to anyone, a bounded number of times."""
-        if ticket == self._begun:
-            self._begun = 0
-        self._say(head(Command.AGAIN, ticket, round(delay_s * 1000)))
+        self._finish((ticket,), head(Command.AGAIN, ticket, round(delay_s * 1000)))
 
     # ---- giving ---------------------------------------------------------------------------------------------
 
@@ -183,6 +189,7 @@ class Link:
         size = sum(map(len, encoded))
         topic = self._topic_of(message).name
         gifts = self._gifts[topic]
+        self._uses += 1
         with self._lock:
             now = self._transport.now()
             self._live(now)
@@ -223,6 +230,7 @@ class Link:
 
     def stats(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """Ask the broker for its topics, workers and poison; ``TimeoutError`` if it does not answer in time."""
+        self._uses += 1
         with self._lock:
             self._asked += 1
             asked = self._asked
@@ -242,6 +250,16 @@ class Link:
         for worker in figures["workers"].values():
             worker["status"] = protocol.unpack_map(worker["status"])
         return figures
+
+    @property
+    def uses(self) -> int:
+        """How often the worker took, finished, gave or asked for ``stats``; while this grows it makes progress."""
+        return self._uses
+
+    @property
+    def working(self) -> tuple[str, int] | None:
+        """Topic and block number of the message taken last; None while the next one is waited for."""
+        return self._working
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while a delivery, news of room, or the loss of the broker waits."""
@@ -311,19 +329,27 @@ class Link:
         ticket, topic, deliveries, frames = self._inbox.popleft()
         self._set_begun(ticket)
         message = codec.decode(self._takes[topic].carries, frames)
+        self._working = topic, codec.priority(message)
         return Delivery(ticket, topic, message, deliveries)
 
     def _set_begun(self, ticket: int) -> None:
-        """With one lease at most, the broker knows without being told."""
-        if self._credit > 1 and ticket != self._begun:
+        """Tell the broker what is worked on, unless it is what it believes: the oldest, while it was never told."""
+        believed = next(iter(self._leases), 0) if self._begun is None else self._begun
+        if ticket != believed:
+            self._begun = ticket
             self._send(head(Command.BEGIN, ticket))
-        self._begun = ticket
 
-    def _say(self, head_: bytes, frames: Sequence[bytes] = ()) -> None:
+    def _finish(self, tickets: Sequence[int], head_: bytes, frames: Sequence[bytes] = ()) -> None:
+        """Let go of leases by what ``head_`` says."""
+        self._uses += 1
         with self._lock:
             now = self._transport.now()
             self._live(now)
             self._send(head_, frames)
+            for ticket in tickets:
+                self._leases.pop(ticket, None)
+            if self._begun in tickets:
+                self._begun = 0
             self._after_send(now)
 
     def _send(self, head_: bytes, frames: Sequence[bytes] = ()) -> None:
@@ -382,6 +408,7 @@ class Link:
         match command:
             case Command.WORK:
                 ticket, topic, deliveries = fields
+                self._leases[ticket] = None
                 self._inbox.append((ticket, topic, deliveries, frames[1:]))
             case Command.KEPT | Command.FULL | Command.ROOM:
                 self._hear_gifts(command, *fields)

@@ -45,7 +45,9 @@ class Command(IntEnum):
     GIVE = 3  # topic, sequence, priority | message
     DONE = 4  # tickets, [[topic, priority, frames], ...] | message | message ...
     AGAIN = 5  # ticket, delay_ms
-    BEGIN = 6  # ticket now worked on (0: none), so that a death can be blamed on one of many leases
+    BEGIN = (
+        6  # ticket now worked on (0: none), for blame; not said by who always works on the oldest
+    )
     STATS = 7  # request
     BYE = 8  #
 

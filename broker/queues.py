@@ -37,6 +37,11 @@ PoisonHandler = Callable[[str, bytes, int], "list[bytes] | None"]
 DEATHS_MAX = 3  # workers a message may kill before it is set aside
 AGAIN_MAX = 240  # two minutes at the usual half second
 ASIDE_MAX = 64  # heads of poison kept to look at
+KEPT_ITEMS = (
+    8  # gifts of one giver after which it is told that they are kept; half of a link's window
+)
+KEPT_BYTES = 1 << 20
+KEPT_S = 0.005  # ... or so long after the first of them: each word wakes a process
 SUSPENDED_S = (
     SILENCE_S / 2
 )  # no tick for so long: it was this process that slept, so nobody is blamed for silence
@@ -92,6 +97,8 @@ class Giving:
     queue: Queue
     expected: int = 1
     refused: bool = False
+    untold: int = 0  # gifts kept since the giver was last told so
+    untold_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -102,11 +109,10 @@ class Worker:
     name: str
     takes: tuple[Queue, ...]
     gives: dict[str, Giving]
-    capacity: int
     credit: int
     seen: float
     leases: dict[int, Item] = field(default_factory=dict)
-    begun: int = 0  # ticket being worked on, where several are leased
+    begun: int | None = None  # ticket being worked on (0: none); None: so far always the oldest
     turn: int = 0  # which of its topics is served next
     status: bytes = b""
 
@@ -134,7 +140,8 @@ class Queues:
         self._workers: dict[bytes, Worker] = {}
         self._identities: dict[str, bytes] = {}
         self._later: list[tuple[float, int, Item]] = []
-        self._kept: dict[tuple[bytes, str], int] = {}
+        self._kept: dict[tuple[bytes, str], Giving] = {}
+        self._kept_due = 0.0
         self._aside: deque[tuple[str, bytes, int]] = deque(maxlen=ASIDE_MAX)
         self._aside_total = 0
         self._sequence = 0
@@ -169,10 +176,13 @@ class Queues:
             self.lost(identity, "broke the protocol")
             self._send(identity, head(Command.STRANGER), ())
 
-    def flush(self) -> None:
-        """Tell givers how far their gifts were kept: once a batch, not once a message."""
-        for (identity, topic), expected in self._kept.items():
-            self._send(identity, head(Command.KEPT, topic, expected), ())
+    def flush(self, now: float | None = None) -> None:
+        """Tell givers how far their gifts were kept, if it is ``now`` time for that: not once a message."""
+        if now is not None and now < self._kept_due:
+            return
+        for (identity, topic), giving in self._kept.items():
+            self._send(identity, head(Command.KEPT, topic, giving.expected), ())
+            giving.untold = giving.untold_bytes = 0
         self._kept.clear()
 
     def tick(self, now: float, *, all_read: bool = True) -> None:
@@ -189,7 +199,10 @@ class Queues:
 
     def due_s(self, now: float, most_s: float) -> float:
         """Return for how many seconds nothing becomes due, at most ``most_s``."""
-        return max(0.0, min(most_s, self._later[0][0] - now)) if self._later else most_s
+        due = [self._kept_due] if self._kept else []
+        if self._later:
+            due.append(self._later[0][0])
+        return max(0.0, min([most_s, *(at - now for at in due)]))
 
     def lost(self, identity: bytes, cause: str) -> None:
         """Take a worker for dead: its leases go back, and the one it worked on is one death closer to poison."""
@@ -200,7 +213,7 @@ class Queues:
             "Worker is lost",
             extra={"fields": {"worker": worker.name, "cause": cause, "leases": len(worker.leases)}},
         )
-        begun = next(iter(worker.leases), 0) if worker.capacity == 1 else worker.begun
+        begun = next(iter(worker.leases), 0) if worker.begun is None else worker.begun
         blamed = worker.leases.get(begun)
         if blamed is not None:
             blamed.deaths += 1
@@ -248,7 +261,6 @@ class Queues:
             name=name,
             takes=tuple(self._queues[topic] for topic in takes),
             gives={topic: Giving(self._queues[topic]) for topic in gives},
-            capacity=credit,
             credit=credit,
             seen=now,
         )
@@ -274,6 +286,8 @@ class Queues:
         giving = worker.gives[topic]
         if sequence > giving.expected and giving.refused:
             return  # sent before its giver knew that an earlier one was refused; it comes again
+        if sequence < giving.expected:
+            return  # came twice, and is kept
         if sequence != giving.expected or not frames:
             raise ProtocolError(f"gift {sequence} of {topic} instead of {giving.expected}")
         size = sum(map(len, frames))
@@ -284,8 +298,18 @@ class Queues:
             self._send(worker.identity, head(Command.FULL, topic, sequence), ())
             return
         giving.expected += 1
-        self._kept[worker.identity, topic] = giving.expected
+        self._keep(worker, giving, size)
         self._add(queue, priority, frames, size)
+
+    def _keep(self, worker: Worker, giving: Giving, size: int) -> None:
+        """Note that the giver is to be told, at once if much of its window is used up."""
+        if not self._kept:
+            self._kept_due = self._now + KEPT_S
+        self._kept[worker.identity, giving.queue.topic.name] = giving
+        giving.untold += 1
+        giving.untold_bytes += size
+        if giving.untold >= KEPT_ITEMS or giving.untold_bytes >= KEPT_BYTES:
+            self._kept_due = self._now
 
     def _done(self, worker: Worker, fields: list[Any], frames: Frames) -> None:
         """Everything is checked before anything is changed: all of it happens, or nothing."""
@@ -428,11 +452,15 @@ class Queues:
         first = bytes(item.frames[0])
         self._aside.append((topic, first, item.deliveries))
         self._aside_total += 1
+        record = self._poison(topic, first, item.deliveries) if self._poison else None
+        told = record is not None and self._poison_queue is not None
+        then = "its source is told, to make it anew" if told else "it is dropped"
         log.error(
             "Message set aside",
-            extra={"fields": {"topic": topic, "block": item.priority, "cause": cause}},
+            extra={
+                "fields": {"topic": topic, "block": item.priority, "cause": cause, "then": then}
+            },
         )
-        record = self._poison(topic, first, item.deliveries) if self._poison else None
         if record is not None and self._poison_queue is not None:
             self._add(self._poison_queue, item.priority, record, sum(map(len, record)))
 

@@ -15,6 +15,7 @@ from typing import Any
 import zmq
 
 from broker.endpoint import held
+from broker.heap import keep_large_blocks
 from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, new_instance
 from broker.queues import Frames, PoisonHandler, Queues
 from broker.topic import Topic
@@ -43,6 +44,7 @@ def serve(
     poison_topic: str | None = None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served."""
+    keep_large_blocks()
     with (
         held(endpoint),
         Router(endpoint, topics, poison=poison, poison_topic=poison_topic) as router,
@@ -108,15 +110,16 @@ class Router:
     def turn(self, wait_s: float) -> None:
         """Wait up to ``wait_s`` for messages, handle one batch of them, and see who died."""
         wait_s = self._queues.due_s(time.monotonic(), wait_s)
-        self._poller.poll(ceil(wait_s * 1000))
+        events = dict(self._poller.poll(ceil(wait_s * 1000)))
         all_read = self._read_batch()
-        self._queues.flush()
         now = time.monotonic()
+        self._queues.flush(now)
         # Only when all is read is silence silence, and are the last words of the dead known. A broker that is never
         # idle looks up all the same, now and then.
         if all_read or now - self._looked_up > IDLE_S:
             self._looked_up = now
-            self._read_monitor()
+            if self._monitor in events:
+                self._read_monitor()
             self._bury()
             self._queues.tick(now, all_read=all_read)
 

@@ -126,6 +126,7 @@ VERIFY = Stage(
     start=pure(verify.verify),
     gives=(BLOCKS_VERIFIED, FAULTS),
     credit=2,
+    patience_s=600,  # a block of huge classes takes minutes on a slow machine
 )
 COMMIT = Stage(
     "commit",
@@ -133,6 +134,7 @@ COMMIT = Stage(
     start=commit.start,
     gives=(BLOCKS_STORED, FAULTS),
     credit=2 * WINDOW_BLOCKS,
+    patience_s=600,
 )
 
 PIPELINE = (*FETCH, ASSEMBLE, VERIFY, COMMIT)

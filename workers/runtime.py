@@ -3,6 +3,7 @@
 * ``PeerFault``  the message is finished with a ``Fault`` that names who sent the guilty parts.
 * ``TryLater``   the message is handed back and comes again.
 * anything else  is our own bug: the process ends without goodbye, so that the broker counts it against the message.
+* nothing at all, for too long: the same (``workers.watchdog``).
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from workers.messages import Fault
 from workers.metrics import Counters
 from workers.settings import Settings
 from workers.stage import Keeper, Source, Stage
+from workers.watchdog import watched
 
 TAKE_S = 0.5  # how late ``stop`` may be noticed by an idle stage; it wakes for nothing else but heartbeats
 
@@ -35,7 +37,8 @@ def run_stage(
     try:
         if link is None:
             link = _connect(stage, settings, worker)
-        _loop(stage, keeper, link, stop)
+        with watched(link, worker, stage.patience_s):
+            _loop(stage, keeper, link, stop)
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)
     except Exception:  # noqa: BLE001 (our own bug, whatever it is, ends this process and no other)
@@ -56,7 +59,10 @@ def run_source(source: Source, settings: Settings, *, worker: str) -> int:
     ``SystemExit`` (the source cannot run as configured) and what is our own bug pass through.
     """
     try:
-        with _connect(source, settings, worker) as link:
+        with (
+            _connect(source, settings, worker) as link,
+            watched(link, worker, source.patience_s),
+        ):
             source.main(settings, link)
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)

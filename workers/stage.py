@@ -40,7 +40,8 @@ class Stage(Generic[Taken]):
     """A process that takes one topic. ``start`` opens what it needs and returns its keeper.
 
     ``gives`` are the topics of its outputs; an output goes to the topic that carries its type.
-    ``credit`` is how many messages one process may hold leased at once.
+    ``credit`` is how many messages one process may hold leased at once; ``patience_s`` how long it may take over one
+    before it is ended as hanging (``workers.watchdog``).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Stage(Generic[Taken]):
     start: Callable[[Settings], Keeper[Taken]]
     gives: tuple[Topic[Any], ...]
     credit: int = 1
+    patience_s: float = 120.0
 
     @property
     def taken(self) -> tuple[Topic[Any], ...]:
@@ -60,7 +62,8 @@ class Source:
     """A process with a loop of its own that speaks with the outside; takes and gives through its link.
 
     ``main`` serves until SIGTERM or SIGINT; ``SystemExit`` says why it ends otherwise (``workers.runtime``).
-    ``credit`` is how many messages it may hold leased at once.
+    ``credit`` is how many messages it may hold leased at once; ``patience_s`` how long it may leave its link unused
+    before it is ended as hanging (``workers.watchdog``).
     """
 
     name: str
@@ -68,6 +71,7 @@ class Source:
     takes: tuple[Topic[Any], ...] = ()
     gives: tuple[Topic[Any], ...] = ()
     credit: int = 64
+    patience_s: float = 120.0
 
     @property
     def taken(self) -> tuple[Topic[Any], ...]:

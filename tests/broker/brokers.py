@@ -82,9 +82,9 @@ class OnSocket:
                 router.turn(0.02)
 
 
-def get(link: Link) -> Delivery[Any]:
+def get(link: Link, seconds: float = 10) -> Delivery[Any]:
     """Take one message that must come."""
-    for _ in range(100):
+    for _ in range(round(10 * seconds)):
         found = link.take(0.1)
         if found is not None:
             return found

@@ -183,6 +183,30 @@ def test_a_restarted_broker_is_noticed_at_once(folder: Path) -> None:
     kill(process)
 
 
+def test_a_source_that_begins_anew_with_a_killed_broker_loses_and_doubles_nothing(
+    folder: Path,
+) -> None:
+    """Who stores goes by number, as commit does; the source begins behind what is stored, as p2p does."""
+    endpoint = f"ipc://{folder}/broker"
+    stored: list[int] = []
+    for kill_after in (3, 5, 12):
+        process = python(BROKER, endpoint)
+        line(process)
+        with (
+            Link(endpoint, "source", gives=(WIDE,)) as source,
+            Link(endpoint, "worker", takes=(WIDE,), credit=4) as worker,
+        ):
+            give(source, *[part(number) for number in range(len(stored), 12)])
+            while len(stored) < kill_after:
+                delivery = get(worker)
+                assert delivery.message.number == len(stored)
+                stored.append(delivery.message.number)
+                if len(stored) < kill_after:  # the last one's word is lost with the broker
+                    worker.done((delivery.ticket,))
+            kill(process)
+    assert stored == list(range(12))
+
+
 def test_no_broker_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.link.HELLO_S", 0.3)
     with pytest.raises(BrokerLost, match="no broker answers"):

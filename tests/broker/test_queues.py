@@ -80,7 +80,8 @@ class Simulation:
         sequence = self.kept + 1
         message = str(sequence).encode().rjust(self.random.choice((5, 300)))
         priority = self.random.randint(0, 9)
-        self.tell(b"source", head(Command.GIVE, "parts", sequence, priority), message)
+        for _ in range(self.random.choice((1, 1, 2))):  # now and then it comes twice
+            self.tell(b"source", head(Command.GIVE, "parts", sequence, priority), message)
 
     def done(self) -> None:
         for identity, leases in self.leases.items():

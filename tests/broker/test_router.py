@@ -4,13 +4,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import zmq
 
+from broker.codec import encode
 from broker.link import Link
-from broker.protocol import Command, head
+from broker.protocol import Command, head, parse, unpack_map
 from broker.router import serve
 from tests.broker.brokers import OnSocket, get, give, kill, line, python
 from tests.broker.samples import PARTS, WHOLES, WIDE, Whole, part
@@ -103,16 +106,9 @@ def test_a_worker_that_stopped_without_dying_is_taken_for_dead(on_socket: OnSock
 def test_rubbish_costs_its_sender_the_connection_and_nobody_else(
     on_socket: OnSocket, frames: list[bytes]
 ) -> None:
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    socket.set(zmq.RCVTIMEO, 5000)
-    socket.connect(on_socket.endpoint)
-    socket.send(head(Command.HELLO, "bad", 1, [], ["wholes"], 1))
-    assert socket.recv()[1] == Command.WELCOME
-    socket.send_multipart(frames)
-    assert socket.recv_multipart()[0][1] == Command.STRANGER
-    socket.close()
-    context.term()
+    with raw(on_socket, head(Command.HELLO, "bad", 1, [], ["wholes"], 1)) as socket:
+        socket.send_multipart(frames)
+        assert socket.recv_multipart()[0][1] == Command.STRANGER
     with (
         on_socket.link("source", gives=(WIDE,)) as source,
         on_socket.link("worker", takes=(WIDE,)) as worker,
@@ -121,6 +117,52 @@ def test_rubbish_costs_its_sender_the_connection_and_nobody_else(
         assert get(worker).message == part(1)
         assert "bad" not in worker.stats()["workers"]
         assert worker.stats()["topics"]["wholes"]["items"] == 0
+
+
+def test_a_gift_that_comes_twice_is_kept_once(on_socket: OnSocket) -> None:
+    with raw(on_socket, head(Command.HELLO, "source", 1, [], ["wide"], 1)) as socket:
+        for sequence in (1, 2, 1, 2, 2, 3):
+            socket.send_multipart([head(Command.GIVE, "wide", sequence, sequence), b"body"])
+        socket.send(head(Command.STATS, 1))
+        while (answer := socket.recv())[1] != Command.FIGURES:
+            assert answer[1] == Command.KEPT
+        figures = unpack_map(parse(answer)[1][1])
+        assert figures["topics"]["wide"]["items"] == 3
+
+
+def test_work_finished_twice_gives_its_outputs_once_and_the_rest_goes_to_another(
+    on_socket: OnSocket,
+) -> None:
+    with (
+        on_socket.link("source", gives=(WIDE,)) as source,
+        on_socket.link("end", takes=(WHOLES,), credit=4) as end,
+        raw(on_socket, head(Command.HELLO, "w", 1, ["wide"], ["wholes"], 2)) as socket,
+    ):
+        give(source, part(1), part(2))
+        tickets = [parse(socket.recv_multipart()[0])[1][0] for _ in range(2)]
+        done = [head(Command.DONE, tickets[:1], [["wholes", 1, 1]]), *encode(Whole(1, ()))]
+        socket.send_multipart(done)
+        socket.send_multipart(done)
+        assert socket.recv()[1] == Command.STRANGER
+        assert get(end).message == Whole(1, ())
+        assert end.take(0.1) is None
+        with on_socket.link("heir", takes=(WIDE,)) as heir:
+            assert get(heir).message == part(2)
+            assert heir.stats()["topics"]["wide"]["items"] == 1
+
+
+@contextmanager
+def raw(broker: OnSocket, hello: bytes) -> Iterator[zmq.SyncSocket]:
+    """Speak as a worker that may say anything; it is welcome."""
+    context = zmq.Context()
+    with context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.RCVTIMEO, 5000)
+        socket.connect(broker.endpoint)
+        socket.send(hello)
+        assert socket.recv()[1] == Command.WELCOME
+        yield socket
+    context.term()
 
 
 def test_large_bodies_arrive_unchanged(on_socket: OnSocket) -> None:

@@ -1,5 +1,6 @@
 """One suite over both brokers: the one in memory is worth testing with only if it behaves like the real one."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -113,6 +114,24 @@ def test_a_full_topic_refuses_its_source_until_there_is_room(
         assert source.flush(5)
 
 
+def test_a_lower_block_that_was_refused_overtakes_what_waits(broker: Broker) -> None:
+    with (
+        broker.link("source", gives=(PARTS,)) as source,
+        broker.link("worker", takes=(PARTS,)) as worker,
+    ):
+        give(source, *[part(number) for number in (7, 8, 9, 10)])
+        assert source.give(part(1))
+        assert not source.flush(0.2)
+        found = []
+        for _ in range(5):
+            delivery = get(worker)
+            found.append(delivery.message.number)
+            worker.done((delivery.ticket,))
+            source.flush(0.2)
+    assert found.index(1) <= 2  # two were handed out, at most, before there was room
+    assert sorted(found) == [1, 7, 8, 9, 10]
+
+
 def test_leased_messages_count_towards_the_bound(broker: Broker) -> None:
     with (
         broker.link("source", gives=(PARTS,)) as source,
@@ -216,6 +235,39 @@ def test_of_many_leases_only_the_one_being_worked_on_is_blamed(broker: Broker) -
         assert get(records).message == Record(2, 3)
         with broker.link("heir", takes=(WIDE,), credit=5) as heir:
             assert [get(heir).message.number for _ in range(4)] == [0, 1, 3, 4]
+
+
+def test_a_death_between_two_messages_is_blamed_on_none_that_is_held(broker: Broker) -> None:
+    with broker.link("source", gives=(WIDE,)) as source:
+        give(source, part(1), part(2))
+        for life in range(4):
+            worker = broker.link(f"worker-{life}", takes=(WIDE,), credit=3)
+            held, other = get(worker), get(worker)
+            assert (held.message.number, other.message.number) == (1, 2 + life)
+            worker.done((other.ticket,))
+            worker.abandon()
+            give(source, part(3 + life))
+        assert source.stats()["poisoned"] == 0
+
+
+def test_what_a_dead_worker_says_late_changes_nothing(broker: Broker) -> None:
+    """Its message is another's by now, who finishes it with the same outputs."""
+    with (
+        broker.link("source", gives=(WIDE,)) as source,
+        broker.link("end", takes=(WHOLES,), credit=4) as end,
+    ):
+        give(source, part(1))
+        late = broker.link("worker", takes=(WIDE,), gives=(WHOLES,))
+        ticket = get(late).ticket
+        with broker.link("worker", takes=(WIDE,), gives=(WHOLES,)) as heir:
+            again = get(heir)
+            with suppress(BrokerLost):
+                late.done((ticket,), (Whole(1, ("late",)),))
+            heir.done((again.ticket,), (Whole(1, ("heir",)),))
+            assert get(end).message == Whole(1, ("heir",))
+            assert end.take(0.1) is None
+            assert source.stats()["topics"]["wide"]["items"] == 0
+        late.close()
 
 
 def test_a_new_worker_of_the_same_name_takes_the_place_of_the_old(broker: Broker) -> None:

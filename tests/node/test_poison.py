@@ -7,6 +7,7 @@ import pytest
 from broker import codec
 from broker.codec import Body
 from node import pipeline, poison, processes
+from tests.workers.p2p import test_plan as plans
 from workers.component import Component
 from workers.messages import (
     BlockAssembled,
@@ -19,6 +20,7 @@ from workers.messages import (
     HeaderInfo,
     HeadersReceived,
 )
+from workers.p2p.plan import BODIES, PeerState
 
 BODY = Body(b"body")
 INFO = HeaderInfo(7, bytes(32), "0.13.4", 1, 1, 1)
@@ -64,6 +66,34 @@ def test_a_message_that_holds_no_part_becomes_nothing() -> None:
 def test_a_message_that_nobody_can_read_becomes_nothing() -> None:
     record = poison.record_of(processes.topics())
     assert record(pipeline.BLOCK_PARTS.name, b"\xc1", 3) is None
+
+
+def test_a_poisoned_answer_is_asked_of_another_peer() -> None:
+    planner = plans.planner()
+    (first,) = planner.plan(plans.ONE, 0.0).requests
+    fault = through_the_broker(plans.give(planner, first))
+    assert fault is not None
+    planner.fault(fault, 1.0)
+    (again,) = planner.plan([*plans.ONE, PeerState("b", 10_000)], 60.0).requests
+    assert (again.component, again.start, again.peer) == (Component.HEADERS, 0, "b")
+    assert again.attempt > first.attempt
+
+
+def test_a_poisoned_block_comes_anew_with_all_five_parts_from_others() -> None:
+    planner = plans.planner()
+    peers = [PeerState(name, 99) for name in "abcdef"]
+    done = plans.whole_range(planner, peers[:3])
+    senders = tuple(done[component].peer for component in Component)
+    newest = max(request.attempt for request in done.values())
+    block = BlockAssembled(newest, 42, senders, BODY, BODY, BODY, BODY, BODY)
+    fault = through_the_broker(block)
+    assert fault is not None
+    planner.fault(fault, 1.0)
+    (again,) = planner.plan(peers, 1.0).requests
+    assert (again.component, again.start, again.count) == (Component.HEADERS, 42, 1)
+    assert again.peer not in senders
+    plans.headers(planner, again, now=1.0)
+    assert {request.component for request in planner.plan(peers, 1.0).requests} == set(BODIES)
 
 
 def through_the_broker(message: object) -> Fault | None:

@@ -1,5 +1,6 @@
 """The one loop of every stage: what follows from outputs, faults, later, bugs, signals and a lost broker."""
 
+import json
 import os
 import signal
 import subprocess
@@ -276,6 +277,39 @@ def test_sigterm_ends_a_worker_process_cleanly(tmp_path: Path) -> None:
     broker.send_signal(signal.SIGTERM)
     broker.communicate(timeout=5)
     assert broker.returncode == 0
+
+
+OTHER_VERSION = """
+import os, sys
+from pathlib import Path
+from broker import protocol
+from node.supervisor import Child, Signals, Supervisor
+from tests.workers.test_runtime import STAGE, settings_in
+from workers import log
+from workers.runtime import run_stage
+log.setup("info", "json", "process")
+if sys.argv[2] == "worker":
+    protocol.MESSAGE_VERSION = 99
+    sys.exit(run_stage(STAGE, settings_in(Path(sys.argv[1])), worker="old", stop=lambda: False))
+child = Child("old", (sys.executable, "-c", sys.argv[3], sys.argv[1], "worker"), stops=0)
+sys.exit(Supervisor([child], Signals(), environ=os.environ).run())
+"""
+
+
+def test_a_worker_of_another_version_is_refused_in_one_line_and_not_started_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    broker = python(BROKER, settings_in(tmp_path).broker)
+    line(broker)
+    supervisor = python(OTHER_VERSION, str(tmp_path), "supervisor", OTHER_VERSION)
+    _, errors = supervisor.communicate(timeout=20)
+    kill(broker)
+    assert supervisor.returncode == exits.EX_CONFIG
+    refused, stopping = [json.loads(text) for text in errors.splitlines()]
+    assert refused["message"] == "Broker cannot be used"
+    assert "message version 99 instead of 1: run one version" in refused["cause"]
+    assert stopping["message"] == "A process cannot run as configured: stopping"
 
 
 def test_a_worker_ends_with_the_parent_that_was_killed(tmp_path: Path) -> None:
