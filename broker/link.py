@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from broker import codec, protocol
+from broker import codec, curve, protocol
+from broker.curve import Passport
 from broker.protocol import BEAT_S, HELLO_S, SILENCE_S, Command, ProtocolError, head, parse
 from broker.topic import Topic
 from broker.transport import SocketTransport, Transport
@@ -67,7 +68,7 @@ class Link:
     """The connection of one worker, for use by one thread. ``credit`` is how many messages it may hold at once.
 
     The constructor waits for the broker, up to ten seconds. Every call may raise ``BrokerLost``; the link is then
-    of no more use. ``transport`` is for ``broker.memory``.
+    of no more use. ``passport`` is for a broker on another machine, ``transport`` for ``broker.memory``.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class Link:
         takes: Sequence[Topic[Any]] = (),
         gives: Sequence[Topic[Any]] = (),
         credit: int = 1,
+        passport: Passport | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.worker = worker
+        self.worker = worker if passport is None else curve.named(worker, passport.public)
+        self._realm = () if passport is None else (passport.realm.encode(),)
         self._takes = {topic.name: topic for topic in takes}
         self._gives = {topic.carries: topic for topic in gives}
         assert len(self._gives) == len(gives), "two topics of one link carry the same type"
@@ -99,7 +102,7 @@ class Link:
         self._lock = threading.Lock()
         self._bell: _Bell | None = None
         self._wake = _Bell()
-        self._transport = SocketTransport(endpoint) if transport is None else transport
+        self._transport = SocketTransport(endpoint, passport) if transport is None else transport
         self._heard = self._beaten = self._transport.now()
         self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
         try:
@@ -289,12 +292,13 @@ class Link:
         hello = head(
             Command.HELLO, self.worker, protocol.MESSAGE_VERSION, takes, gives, self._credit
         )
-        self._transport.send(hello, ())
+        self._transport.send(hello, self._realm)
         deadline = self._transport.now() + HELLO_S
         while not self._instance and self._lost is None:
             now = self._transport.now()
             if now >= deadline:
-                self._lost = BrokerLost(f"no broker answers within {HELLO_S:.0f} s")
+                why = self._transport.obstacle()
+                self._lost = BrokerLost(f"no broker answers within {HELLO_S:.0f} s{why}")
                 break
             self._transport.wait(deadline - now)
             self._read(self._transport.now())
