@@ -10,14 +10,12 @@ A key is 64 hex digits on a line of its own; a line of ``allowed`` is ``KEY NAME
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import zmq
-from zmq.utils import z85
 
 from broker.endpoint import EndpointError, check_folder
 
@@ -79,7 +77,8 @@ def new(folder: Path, broker: bytes | None = None) -> bytes:
     for name in (SECRET, PUBLIC, BROKER, ALLOWED):
         if os.path.lexists(folder / name):
             raise KeysError(f"{folder / name} is there already: choose another folder")
-    public, secret = (_raw(key) for key in zmq.curve_keypair())
+    secret = secrets.token_bytes(KEY_BYTES)
+    public = _public(secret)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_folder(folder)
@@ -230,9 +229,8 @@ def _line(worker: Allowed) -> str:
     return f"{worker.key.hex()} {worker.name} {','.join(worker.rows)}\n"
 
 
-def _raw(text: bytes) -> bytes:
-    return z85.decode(text)
-
-
 def _public(secret: bytes) -> bytes:
-    return _raw(zmq.curve_public(z85.encode(secret)))
+    import zmq  # here, for a quick start: every command imports this module, and few have keys
+    from zmq.utils import z85
+
+    return z85.decode(zmq.curve_public(z85.encode(secret)))

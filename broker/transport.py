@@ -146,9 +146,7 @@ class SocketTransport:
         while self._monitor.poll(0):
             kind = int.from_bytes(self._monitor.recv_multipart()[0][:2], sys.byteorder)
             if kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                return (
-                    "the broker does not allow this worker's key (hera keys allow, on its machine)"
-                )
+                return ": it does not allow this worker's key (hera keys allow, on its machine)"
             found = ": who listens there has not the key of this worker's broker.key"
         return found
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.curve import Passport
 from starknet.network import Network
 
 
@@ -37,3 +38,4 @@ class Settings:
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
     block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
+    passport: Passport | None = None  # for a broker on another machine
