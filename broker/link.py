@@ -266,6 +266,8 @@ class Link:
         with self._lock:
             if not self._closed and self._lost is None:
                 self._transport.send(head(Command.BYE), ())
+                if self._realm:
+                    self._await_farewell()
         self._shut(linger_s=1.0 if self._lost is None else 0.0)
 
     def abandon(self) -> None:
@@ -304,6 +306,17 @@ class Link:
             self._read(self._transport.now())
         if self._lost is not None:
             raise self._lost
+
+    def _await_farewell(self) -> None:
+        """Wait until the broker has read the goodbye: a TCP connection closed before may take it, and more, along.
+
+        A beat of somebody who is gone is answered with STRANGER.
+        """
+        self._transport.send(head(Command.BEAT, b""), ())
+        deadline = self._transport.now() + SILENCE_S
+        while self._lost is None and (left := deadline - self._transport.now()) > 0:
+            self._transport.wait(left)
+            self._read(self._transport.now())
 
     def _topic_of(self, message: object) -> Topic[Any]:
         topic = self._gives.get(type(message))

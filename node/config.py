@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from broker import endpoint
-from broker.curve import Passport, load_passport
+from broker.curve import Passport, allowed, load_broker, load_passport
 from node import networks
 from node.banner import VERSION
 from starknet.network import Network
@@ -97,12 +97,15 @@ class Config:
         """The broker's ZeroMQ endpoint; it follows from ``db_path`` alone, so that every process finds it."""
         return f"ipc://{self.run_folder / 'broker'}"
 
-    def refuse_elsewhere(self) -> None:
-        """Refuse to run a node or a broker with an option that is for a worker on another machine; ConfigError."""
+    def check_broker(self) -> None:
+        """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
         if self.broker_elsewhere is not None:
             raise ConfigError(
                 "broker: it is for hera worker; a node takes workers of other machines with --broker-listen"
             )
+        if self.broker_listen is not None:
+            assert self.broker_keys is not None
+            _with_keys(lambda folder: (load_broker(folder), allowed(folder)), self.broker_keys)
 
     def with_given(self, **values: str) -> "Config":
         """Return a copy in which these keys (``_`` for ``-``) are set; no validation: ours are right."""
@@ -160,10 +163,8 @@ class Config:
         if self.broker_elsewhere is None:
             return None
         assert self.broker_keys is not None
-        try:
-            return load_passport(self.broker_keys, self.realm(public_key))
-        except endpoint.EndpointError as error:
-            raise ConfigError(f"broker-keys: {error}") from None
+        realm = self.realm(public_key)
+        return _with_keys(lambda folder: load_passport(folder, realm), self.broker_keys)
 
     def settings(self, public_key: int | None) -> Settings:
         """Return what a worker is told; a private key is drawn where none was given."""
@@ -383,7 +384,7 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_private_key=get("p2p-private-key", _private_key, None),
         feeder_url=get("feeder-url", feeder_url, None),
         public_key=get("public-key", networks.felt, None),
-        verify_workers=get("verify-workers", worker_count, cores()),
+        verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
         block_hash_table=get("block-hash-table", lambda text: hash_table_file(cwd / text), None),
         broker_elsewhere=get("broker", endpoint.tcp_endpoint, None),
@@ -416,8 +417,19 @@ def _check_together(config: Config) -> None:
         )
 
 
+def _with_keys(load: Callable[[Path], T], folder: Path) -> T:
+    try:
+        return load(folder)
+    except endpoint.EndpointError as error:
+        raise ConfigError(f"broker-keys: {error}") from None
+
+
 def _check_machines(config: Config, given: Mapping[str, str]) -> None:
     """Between machines everything is said: keys, and the network that is only assumed on one machine."""
+    if config.verify_workers == 0 and config.broker_listen is None:
+        raise ConfigError(
+            "verify-workers: 0 leaves the work to other machines: give --broker-listen"
+        )
     for name in ("broker", "broker-listen"):
         if name in given and config.broker_keys is None:
             raise ConfigError(

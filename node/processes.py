@@ -120,7 +120,7 @@ def _check_elsewhere(config: Config, name: str) -> None:
 
 def run_broker(config: Config) -> int:
     """Run the broker in this process until SIGTERM; return its exit code."""
-    config.refuse_elsewhere()
+    config.check_broker()
     stop = begin(config, BROKER)
     config.make_folders()
     try:

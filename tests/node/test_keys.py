@@ -44,6 +44,7 @@ def test_what_cannot_be_done_is_one_line_and_code_78(tmp_path: Path) -> None:
     ("flags", "why"),
     [
         (ELSEWHERE, "broker: plain tcp:// is refused: give --broker-keys"),
+        ({"verify-workers": "0"}, "0 leaves the work to other machines: give --broker-listen"),
         ({"broker-listen": "tcp://0.0.0.0:1"}, "broker-listen: plain tcp:// is refused"),
         ({"broker-listen": "ipc://x", "broker-keys": "k"}, "not of the form tcp://HOST:PORT"),
         ({"broker": "tcp://x:70000", "broker-keys": "k"}, "not of the form tcp://HOST:PORT"),
@@ -91,9 +92,15 @@ def test_a_worker_elsewhere_that_needs_the_store_must_be_told_where_it_is(tmp_pa
     assert "worker commit needs the node's store: give its --db-path" in result.stderr
 
 
-@pytest.mark.parametrize("verb", [["worker", "verify"]])
-def test_missing_keys_of_a_worker_are_one_line_and_code_78(verb: list[str], tmp_path: Path) -> None:
-    words = [f"--{name}={text}" for name, text in ELSEWHERE.items()]
-    result = hera(*verb, *words, "--broker-keys", f"{tmp_path}/none")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("worker", "verify", *(f"--{name}={text}" for name, text in ELSEWHERE.items())),
+        ("run", "--broker-listen", "tcp://127.0.0.1:7788"),
+        ("broker", "--broker-listen", "tcp://127.0.0.1:7788"),
+    ],
+)
+def test_missing_keys_are_one_line_and_code_78(words: tuple[str, ...], tmp_path: Path) -> None:
+    result = hera(*words, "--db-path", f"{tmp_path}/db", "--broker-keys", f"{tmp_path}/none")
     assert (result.exit_code, result.stderr.count("\n")) == (78, 1)
     assert "broker-keys: " in result.stderr
