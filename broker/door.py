@@ -64,9 +64,8 @@ class Door:
         self._listen = listen
         self._allowed = curve.allowed(listen.keys.folder)
         self._stamp = curve.stamp(listen.keys.folder)
-        self._newcomers: dict[
-            int, tuple[str, float]
-        ] = {}  # descriptor -> address, since when; oldest first
+        # descriptor -> address, since when; oldest first
+        self._newcomers: dict[int, tuple[str, float]] = {}
         self._joined: dict[int, bytes] = {}  # descriptor -> key
         self._failed = ""  # why the connection that closes next did
         self._refusals = _Refusals(now)
@@ -182,7 +181,7 @@ class Door:
                 self._cut(next(iter(self._newcomers)), f"{NEWCOMERS_MAX} others came after it", now)
         elif kind == zmq.EVENT_DISCONNECTED:
             self._gone(value, now)
-        elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        elif value == zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
             self._failed = "it has not this broker's key"
         else:
             self._failed = "it does not speak CURVE, or was silent"
@@ -257,9 +256,9 @@ class _Refusals:
 
 
 def _address(descriptor: int) -> str:
-    """Return who is at the other end; ZeroMQ may have closed it meanwhile."""
+    """Return who is at the other end, as far as it can be told: ZeroMQ may have closed the connection meanwhile."""
     found = _on(descriptor, lambda socket: socket.getpeername()[:2])
-    return "(gone)" if found is None else f"{found[0]}:{found[1]}"
+    return "unknown: it was gone at once" if found is None else f"{found[0]}:{found[1]}"
 
 
 def _shut(descriptor: int) -> None:
