@@ -1,5 +1,6 @@
 """Keys in files: made for their owner alone, never overwritten, and refused in one line when they are not in order."""
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,11 @@ def worker_in(folder: Path) -> Path:
 
 
 def test_keys_are_made_for_this_user_alone(tmp_path: Path) -> None:
-    public = curve.new(tmp_path / "a" / "keys")
+    before = os.umask(0)
+    try:
+        public = curve.new(tmp_path / "a" / "keys")
+    finally:
+        os.umask(before)
     folder = tmp_path / "a" / "keys"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600

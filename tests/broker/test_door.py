@@ -80,6 +80,13 @@ def bare() -> Iterator["zmq.Socket[bytes]"]:
     context.term()
 
 
+def show(bare: "zmq.Socket[bytes]", far: Passport, listen: Listen) -> None:
+    bare.set(zmq.CURVE_SERVERKEY, far.broker)
+    bare.set(zmq.CURVE_PUBLICKEY, far.public)
+    bare.set(zmq.CURVE_SECRETKEY, far.secret)
+    bare.connect(listen.endpoint)
+
+
 def wait_for(holds: Callable[[], object]) -> None:
     for _ in range(500):
         if holds():
@@ -141,7 +148,8 @@ def test_a_key_is_allowed_and_taken_back_while_the_broker_runs(
     with Link(listen.endpoint, "w", takes=(WIDE,), passport=late) as worker:
         (keys.folder / "allowed").write_text("rubbish\n")
         wait_for(lambda: "stays as it was" in caplog.text)
-        assert worker.stats()["workers"]
+        with Link(listen.endpoint, "other", takes=(WIDE,), passport=late) as other:
+            assert len(other.stats()["workers"]) == 2
         (keys.folder / "allowed").write_text(before)
         with inside.link("local") as local:
             wait_for(lambda: set(local.stats()["workers"]) == {"local"})
@@ -217,10 +225,7 @@ def test_a_worker_may_only_do_what_its_key_is_allowed_for(
 def test_a_worker_cannot_take_the_name_of_a_local_one(
     inside: OnSocket, listen: Listen, far: Passport, bare: "zmq.Socket[bytes]"
 ) -> None:
-    bare.set(zmq.CURVE_SERVERKEY, far.broker)
-    bare.set(zmq.CURVE_PUBLICKEY, far.public)
-    bare.set(zmq.CURVE_SECRETKEY, far.secret)
-    bare.connect(listen.endpoint)
+    show(bare, far, listen)
     with inside.link("local") as local:
         hello = head(Command.HELLO, "local", MESSAGE_VERSION, ["wide"], [], 1)
         bare.send_multipart([hello, REALM.encode()])
@@ -250,6 +255,21 @@ def test_a_silent_connection_is_dropped_and_the_oldest_goes_first(
         assert worker.stats()["workers"]
     assert len(refusals(caplog)) == door.LINES_MAX
     assert refusals(caplog)[0]["cause"] == "3 others came after it"
+
+
+def test_whoever_shows_a_key_and_then_says_nothing_is_cut(
+    inside: OnSocket,
+    listen: Listen,
+    far: Passport,
+    bare: "zmq.Socket[bytes]",
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "JOIN_S", 0.2)
+    show(bare, far, listen)
+    wait_for(lambda: refusals(caplog))
+    assert refusals(caplog)[0]["cause"] == "it did not say what it is"
+    assert refusals(caplog)[0]["address"].startswith("127.0.0.1:")
 
 
 def test_refusals_that_were_not_shown_are_counted(caplog: pytest.LogCaptureFixture) -> None:
