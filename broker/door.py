@@ -133,12 +133,17 @@ class Door:
         except zmq.ZMQError:  # no key was asked for: it is of this machine
             return ""
         descriptor = int(frame.get(zmq.SRCFD))
-        cause = self._cause(descriptor, self._allowed.get(key), frames)
-        if cause:
-            self._refusals.say(now, cause, address=str(frame.get("Peer-Address")), key=key.hex())
+        allowed = self._allowed.get(key)
+        cause = self._cause(descriptor, allowed, frames)
+        who = {"address": str(frame.get("Peer-Address")), "key": key.hex()}
+        if cause or allowed is None:
+            self._refusals.say(now, cause, **who)
             return cause
         self._newcomers.pop(descriptor, None)
         self._joined[descriptor] = key
+        log.info(
+            "A worker of another machine joined", extra=_fields(allowed_as=allowed.name, **who)
+        )
         return ""
 
     def _cause(self, descriptor: int, allowed: Allowed | None, frames: Sequence[Any]) -> str:
