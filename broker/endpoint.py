@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 _IPC = "ipc://"
 _PATH_BYTES_MAX = 107  # sockaddr_un.sun_path
+_TCP = re.compile(r"tcp://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 class EndpointError(ValueError):
@@ -20,7 +22,7 @@ def socket_path(endpoint: str) -> Path:
     """Return the path of an ``ipc://`` endpoint; refuse every other kind."""
     if endpoint.startswith("tcp://"):
         raise EndpointError(
-            f"{endpoint}: tcp:// without keys is refused; use ipc:// on this machine"
+            f"{endpoint}: tcp:// without keys is refused; give --broker-keys, or use ipc:// on this machine"
         )
     path = endpoint.removeprefix(_IPC)
     if path == endpoint or not path or path[0] in "@*":
@@ -30,6 +32,24 @@ def socket_path(endpoint: str) -> Path:
             f"{endpoint}: longer than {_PATH_BYTES_MAX} bytes; choose a shorter path"
         )
     return Path(path)
+
+
+def is_tcp(endpoint: str) -> bool:
+    """Whether the endpoint is one of another machine."""
+    return endpoint.startswith("tcp://")
+
+
+def is_ipv6(endpoint: str) -> bool:
+    """Whether a ``tcp://`` endpoint names an IPv6 address."""
+    return endpoint.startswith("tcp://[")
+
+
+def tcp_endpoint(text: str) -> str:
+    """Return the text if it is a ``tcp://`` endpoint; ``EndpointError`` says what one looks like."""
+    match = _TCP.fullmatch(text)
+    if match is None or not 0 < int(match[2]) <= 65535:
+        raise EndpointError(f'"{text}" is not of the form tcp://HOST:PORT')
+    return text
 
 
 def make_folder(folder: Path) -> None:

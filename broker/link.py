@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from broker import codec, protocol
+from broker import codec, curve, protocol
+from broker.curve import Passport
 from broker.heap import keep_large_blocks
 from broker.protocol import BEAT_S, HELLO_S, SILENCE_S, Command, ProtocolError, head, parse
 from broker.topic import Topic
@@ -68,7 +69,7 @@ class Link:
     """The connection of one worker, for use by one thread. ``credit`` is how many messages it may hold at once.
 
     The constructor waits for the broker, up to ten seconds. Every call may raise ``BrokerLost``; the link is then
-    of no more use. ``transport`` is for ``broker.memory``.
+    of no more use. ``passport`` is for a broker on another machine, ``transport`` for ``broker.memory``.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Link:
         takes: Sequence[Topic[Any]] = (),
         gives: Sequence[Topic[Any]] = (),
         credit: int = 1,
+        passport: Passport | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.worker = worker
+        self.worker = worker if passport is None else curve.named(worker, passport.public)
+        self._realm = () if passport is None else (passport.realm.encode(),)
         self._takes = {topic.name: topic for topic in takes}
         self._gives = {topic.carries: topic for topic in gives}
         assert len(self._gives) == len(gives), "two topics of one link carry the same type"
@@ -105,7 +108,7 @@ class Link:
         self._wake = _Bell()
         if transport is None:
             keep_large_blocks()
-        self._transport = SocketTransport(endpoint) if transport is None else transport
+        self._transport = SocketTransport(endpoint, passport) if transport is None else transport
         self._heard = self._beaten = self._transport.now()
         self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
         try:
@@ -281,6 +284,8 @@ class Link:
         with self._lock:
             if not self._closed and self._lost is None:
                 self._transport.send(head(Command.BYE), ())
+                if self._realm:
+                    self._await_farewell()
         self._shut(linger_s=1.0 if self._lost is None else 0.0)
 
     def abandon(self) -> None:
@@ -307,17 +312,29 @@ class Link:
         hello = head(
             Command.HELLO, self.worker, protocol.MESSAGE_VERSION, takes, gives, self._credit
         )
-        self._transport.send(hello, ())
+        self._transport.send(hello, self._realm)
         deadline = self._transport.now() + HELLO_S
         while not self._instance and self._lost is None:
             now = self._transport.now()
             if now >= deadline:
-                self._lost = BrokerLost(f"no broker answers within {HELLO_S:.0f} s")
+                why = self._transport.obstacle()
+                self._lost = BrokerLost(f"no broker answers within {HELLO_S:.0f} s{why}")
                 break
             self._transport.wait(deadline - now)
             self._read(self._transport.now())
         if self._lost is not None:
             raise self._lost
+
+    def _await_farewell(self) -> None:
+        """Wait until the broker has read the goodbye: a TCP connection closed before may take it, and more, along.
+
+        A beat of somebody who is gone is answered with STRANGER.
+        """
+        self._transport.send(head(Command.BEAT, b""), ())
+        deadline = self._transport.now() + SILENCE_S
+        while self._lost is None and (left := deadline - self._transport.now()) > 0:
+            self._transport.wait(left)
+            self._read(self._transport.now())
 
     def _topic_of(self, message: object) -> Topic[Any]:
         topic = self._gives.get(type(message))

@@ -116,5 +116,8 @@ class _MemoryTransport:
     def fileno(self) -> int:
         raise OSError("a link in memory has no descriptor: ask take_nowait")
 
+    def obstacle(self) -> str:
+        return ""
+
     def close(self, linger_s: float) -> None:
         self._broker.disconnect(self._identity)

@@ -40,7 +40,7 @@ class Command(IntEnum):
     """Each with its fields. ``| message`` means: the frames of one message follow."""
 
     # worker -> broker
-    HELLO = 1  # worker, message version, topics taken, topics given, credit
+    HELLO = 1  # worker, message version, topics taken, topics given, credit; then a frame: the realm (tcp:// only)
     BEAT = 2  # status (opaque)
     GIVE = 3  # topic, sequence, priority | message
     DONE = 4  # tickets, [[topic, priority, frames], ...] | message | message ...

@@ -14,9 +14,10 @@ from typing import Any
 
 import zmq
 
+from broker.door import EVENTS, Door, Listen
 from broker.endpoint import held
 from broker.heap import keep_large_blocks
-from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, new_instance
+from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, head, new_instance
 from broker.queues import Frames, PoisonHandler, Queues
 from broker.topic import Topic
 
@@ -42,12 +43,16 @@ def serve(
     stop: Callable[[], bool],
     poison: PoisonHandler | None = None,
     poison_topic: str | None = None,
+    listen: Listen | None = None,
 ) -> None:
-    """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served."""
+    """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
+
+    With ``listen``, workers on other machines may join as well.
+    """
     keep_large_blocks()
     with (
         held(endpoint),
-        Router(endpoint, topics, poison=poison, poison_topic=poison_topic) as router,
+        Router(endpoint, topics, poison=poison, poison_topic=poison_topic, listen=listen) as router,
     ):
         while not stop():
             router.turn(IDLE_S)
@@ -63,6 +68,7 @@ class Router:
         *,
         poison: PoisonHandler | None = None,
         poison_topic: str | None = None,
+        listen: Listen | None = None,
     ) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
@@ -73,11 +79,16 @@ class Router:
             zmq.SNDHWM, 2 * CREDIT_MAX
         )  # credit bounds it; this catches a worker that stopped reading
         self._socket.set(zmq.RCVHWM, 1000)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_DISCONNECTED if listen is None else EVENTS
+        )
         self._socket.bind(endpoint)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        self._door: Door | None = None
+        if listen is not None:
+            self._open(listen)
         self._owners: dict[int, bytes] = {}  # file descriptor of a connection -> its worker
         self._cut: dict[
             bytes, str
@@ -101,11 +112,24 @@ class Router:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close both sockets; what is queued in the broker is given up, as it can be made again."""
+        """Close all sockets; what is queued in the broker is given up, as it can be made again."""
+        self._close()
+
+    def _close(self) -> None:
         self._socket.disable_monitor()
         self._monitor.close(linger=0)
         self._socket.close()
+        if self._door is not None:
+            self._door.close()
         self._context.term()
+
+    def _open(self, listen: Listen) -> None:
+        try:
+            self._door = Door(listen, self._context, self._socket, time.monotonic())
+        except BaseException:
+            self._close()
+            raise
+        self._poller.register(self._door.zap, zmq.POLLIN)
 
     def turn(self, wait_s: float) -> None:
         """Wait up to ``wait_s`` for messages, handle one batch of them, and see who died."""
@@ -114,6 +138,9 @@ class Router:
         all_read = self._read_batch()
         now = time.monotonic()
         self._queues.flush(now)
+        if self._door is not None:
+            self._door.answer(now)
+            self._door.turn(now)
         # Only when all is read is silence silence, and are the last words of the dead known. A broker that is never
         # idle looks up all the same, now and then.
         if all_read or now - self._looked_up > IDLE_S:
@@ -135,6 +162,9 @@ class Router:
             frames, last = self._read_rest(frame)
             if frames[0][1:2] == _HELLO:
                 self._note_owner(identity, last)
+                if self._door is not None and (cause := self._door.objection(last, frames, now)):
+                    self._send(identity, head(Command.REFUSED, cause), ())
+                    continue
             self._queues.handle(identity, frames, now)
         return False
 
@@ -181,7 +211,12 @@ class Router:
 
     def _read_monitor(self) -> None:
         while self._monitor.poll(0):
-            _, descriptor = _EVENT.unpack(self._monitor.recv_multipart()[0])
+            event, endpoint = self._monitor.recv_multipart()
+            kind, descriptor = _EVENT.unpack(event)
+            if self._door is not None:
+                self._door.event(kind, descriptor, endpoint, time.monotonic())
+                if kind != zmq.EVENT_DISCONNECTED:
+                    continue
             identity = self._owners.pop(descriptor, None)
             if identity is not None:
                 self._cut.setdefault(identity, "its connection closed")

@@ -110,7 +110,7 @@ def worker(ctx: click.Context, /, name: str, instance: str | None, **_: str | No
     config = _config(ctx)
     from node import processes
 
-    sys.exit(_one_line(lambda: processes.run_worker(config, name, instance or name)))
+    sys.exit(_one_line(lambda: processes.run_worker(config, name, instance)))
 
 
 @cli.command(cls=_Command)
@@ -201,6 +201,64 @@ def build(db_path: Path, out: Path) -> None:
     from node import hashes as made
 
     sys.exit(_one_line(lambda: made.build(db_path, out)))
+
+
+@cli.group()
+def keys() -> None:
+    """Keys of brokers and workers on different machines. Each machine makes its own; only public ones travel."""
+
+
+@keys.command("new")
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder to make."
+)
+@click.option(
+    "--broker", metavar="KEY", help="For a worker: the public key of the broker it will join."
+)
+def new_keys(out: Path, broker: str | None) -> None:
+    """Make the keys of a broker, or with --broker those of a worker, and print the public one."""
+    from node import keys as kept
+
+    public = None if broker is None else _checked("--broker", kept.key, broker)
+    sys.exit(_one_line(lambda: kept.new(out, public)))
+
+
+@keys.command()
+@click.argument("public_key", metavar="KEY")
+@click.option(
+    "--keys",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The broker's.",
+)
+@click.option("--name", required=True, help="What to call it, such as its machine.")
+@click.option(
+    "--rows", default="verify", show_default=True, metavar="NAME,…", help="The workers it may run."
+)
+def allow(public_key: str, folder: Path, name: str, rows: str) -> None:
+    """Let the holder of a worker's public KEY join; a broker that runs takes notice at once."""
+    from node import keys as kept
+
+    public = _checked("KEY", kept.key, public_key)
+    sys.exit(_one_line(lambda: kept.allow(folder, public, name, rows.split(","))))
+
+
+@keys.command("list")
+@click.option(
+    "--keys",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The broker's.",
+)
+def list_keys(folder: Path) -> None:
+    """Show who may join. To forbid one, remove its line from the file DIR/allowed."""
+    from node import keys as kept
+
+    sys.exit(_one_line(lambda: kept.show(folder)))
 
 
 @cli.group()

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from broker import endpoint
+from broker.curve import Passport, allowed, load_broker, load_passport
 from node import networks
 from node.banner import VERSION
 from starknet.network import Network
@@ -76,6 +77,10 @@ class Config:
     verify_workers: int
     memory_budget_mib: int
     block_hash_table: Path | None
+    broker_elsewhere: str | None  # of a worker on another machine: tcp://HOST:PORT
+    broker_listen: str | None  # where the broker also takes workers of other machines
+    broker_keys: Path | None
+    db_path_given: bool
     given: tuple[tuple[str, str], ...]
 
     @property
@@ -91,6 +96,16 @@ class Config:
     def broker(self) -> str:
         """The broker's ZeroMQ endpoint; it follows from ``db_path`` alone, so that every process finds it."""
         return f"ipc://{self.run_folder / 'broker'}"
+
+    def check_broker(self) -> None:
+        """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
+        if self.broker_elsewhere is not None:
+            raise ConfigError(
+                "broker: it is for hera worker; a node takes workers of other machines with --broker-listen"
+            )
+        if self.broker_listen is not None:
+            assert self.broker_keys is not None
+            _with_keys(lambda folder: (load_broker(folder), allowed(folder)), self.broker_keys)
 
     def with_given(self, **values: str) -> "Config":
         """Return a copy in which these keys (``_`` for ``-``) are set; no validation: ours are right."""
@@ -136,12 +151,28 @@ class Config:
             values["p2p-private-key"] = "(hidden)"
         return values
 
+    def realm(self, public_key: int | None) -> str:
+        """Return what workers of one node must have been told alike, so that they judge a block alike."""
+        key = "none" if public_key is None else f"{public_key:#x}"
+        table = self.block_hash_table
+        digest = "none" if table is None else sha256(table.read_bytes()).hexdigest()[:16]
+        return f"chain {self.network.chain_id}, public key {key}, block hash table {digest}"
+
+    def passport(self, public_key: int | None) -> Passport | None:
+        """Return what a worker shows to a broker on another machine; ConfigError for keys that cannot be used."""
+        if self.broker_elsewhere is None:
+            return None
+        assert self.broker_keys is not None
+        realm = self.realm(public_key)
+        return _with_keys(lambda folder: load_passport(folder, realm), self.broker_keys)
+
     def settings(self, public_key: int | None) -> Settings:
         """Return what a worker is told; a private key is drawn where none was given."""
         return Settings(
             network=self.network,
             db_path=self.db_path,
-            broker=self.broker,
+            broker=self.broker_elsewhere or self.broker,
+            passport=self.passport(public_key),
             memory_bytes=self.memory_budget_mib << 20,
             log_level=self.log_level,
             log_format=self.log_format,
@@ -212,6 +243,16 @@ KEYS = (
         "Hashes by the rules of 0.13.2 of the blocks before it (32 bytes each, from block 0), to check them by.",
         "FILE",
     ),
+    Key(
+        "broker-listen",
+        "text",
+        "Also take workers of other machines; needs --broker-keys.",
+        "tcp://ADDRESS:PORT",
+    ),
+    Key(
+        "broker", "text", "For a worker on another machine: the broker to join.", "tcp://HOST:PORT"
+    ),
+    Key("broker-keys", "text", "Folder made by hera keys new, for the two above.", "DIR"),
     Key("cn-name", "text", "Custom network: name (all cn-* options or none).", "NAME"),
     Key("cn-feeder-url", "text", "Custom network: feeder gateway.", "URL"),
     Key("cn-gateway-url", "text", "Custom network: gateway.", "URL"),
@@ -345,13 +386,20 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_private_key=get("p2p-private-key", _private_key, None),
         feeder_url=get("feeder-url", feeder_url, None),
         public_key=get("public-key", networks.felt, None),
-        verify_workers=get("verify-workers", worker_count, cores()),
+        verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
         block_hash_table=get("block-hash-table", lambda text: hash_table_file(cwd / text), None),
+        broker_elsewhere=get("broker", endpoint.tcp_endpoint, None),
+        broker_listen=get("broker-listen", endpoint.tcp_endpoint, None),
+        broker_keys=get("broker-keys", lambda text: Path(os.path.abspath(cwd / text)), None),
+        db_path_given="db-path" in values.texts(),
         given=(),
     )
     _check_together(config)
+    _check_machines(config, values.texts())
     given = values.texts() | {"db-path": str(config.db_path)}
+    if config.broker_keys is not None:
+        given["broker-keys"] = str(config.broker_keys)
     if config.block_hash_table is not None:
         given["block-hash-table"] = str(config.block_hash_table)
     return replace(config, given=tuple(sorted(given.items())))
@@ -369,6 +417,32 @@ def _check_together(config: Config) -> None:
             f"public-key: {config.public_key:#x} is not the key of {config.network.name} "
             f"({pinned:#x}): leave it out or correct --network"
         )
+
+
+def _with_keys(load: Callable[[Path], T], folder: Path) -> T:
+    try:
+        return load(folder)
+    except endpoint.EndpointError as error:
+        raise ConfigError(f"broker-keys: {error}") from None
+
+
+def _check_machines(config: Config, given: Mapping[str, str]) -> None:
+    """Between machines everything is said: keys, and the network that is only assumed on one machine."""
+    if config.verify_workers == 0 and config.broker_listen is None:
+        raise ConfigError(
+            "verify-workers: 0 leaves the work to other machines: give --broker-listen"
+        )
+    for name in ("broker", "broker-listen"):
+        if name in given and config.broker_keys is None:
+            raise ConfigError(
+                f"{name}: plain tcp:// is refused: give --broker-keys, a folder made by hera keys new"
+            )
+    if "broker" in given and "broker-listen" in given:
+        raise ConfigError(
+            "broker: a process either joins a broker or listens as one: drop --broker-listen"
+        )
+    if "broker" in given and "network" not in given and config.network.name != given.get("cn-name"):
+        raise ConfigError("broker: a worker elsewhere must be told the node's --network (or cn-*)")
 
 
 def _network(values: _Values) -> Network:

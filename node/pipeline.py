@@ -138,3 +138,6 @@ COMMIT = Stage(
 )
 
 PIPELINE = (*FETCH, ASSEMBLE, VERIFY, COMMIT)
+
+# ---- on other machines: these need neither the store nor the outside; the others need the same --db-path ----------
+ANYWHERE = (*FETCH, ASSEMBLE, VERIFY)

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from setproctitle import setproctitle
 
-from broker import router
+from broker import curve, router
+from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
 from node import pipeline, poison
@@ -25,6 +28,7 @@ from workers.store import StoreError
 
 Row = Source | Stage[Any]
 
+ANYWHERE = frozenset(row.name for row in pipeline.ANYWHERE)
 BROKER = "broker"
 NAP_SECONDS = 0.2
 
@@ -71,8 +75,11 @@ def children(config: Config) -> tuple[Child, ...]:
     return tuple(found)
 
 
-def run_worker(config: Config, name: str, instance: str) -> int:
-    """Run one row of the page in this process; return its exit code. ConfigError names the valid rows."""
+def run_worker(config: Config, name: str, instance: str | None = None) -> int:
+    """Run one row of the page in this process; return its exit code. ConfigError names the valid rows.
+
+    ``instance`` tells it from others of its row; of another machine it is unlike any other if absent.
+    """
     by_name = {row.name: row for row in every_row()}
     row = by_name.get(name)
     if row is None:
@@ -81,8 +88,13 @@ def run_worker(config: Config, name: str, instance: str) -> int:
         raise ConfigError("worker p2p needs --p2p")
     if name == pipeline.P2P.name and config.p2p_feeder_node:
         row = pipeline.P2P_SERVE
+    if config.broker_elsewhere is not None:
+        instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
+        _check_elsewhere(config, name)
+    instance = instance or name
     stop = begin(config, instance)
-    config.make_folders()
+    if config.broker_elsewhere is None or name not in ANYWHERE:
+        config.make_folders()
     key = public_key(config, stop.wait)
     if stop.asked():
         return 0
@@ -97,22 +109,54 @@ def run_worker(config: Config, name: str, instance: str) -> int:
         return EX_CONFIG
 
 
+def _check_elsewhere(config: Config, name: str) -> None:
+    """Find out before anything is waited for what a worker on another machine lacks; ConfigError."""
+    config.passport(None)
+    if name not in ANYWHERE and not config.db_path_given:
+        raise ConfigError(
+            f"worker {name} needs the node's store: give its --db-path, on a volume that both machines see"
+        )
+
+
 def run_broker(config: Config) -> int:
     """Run the broker in this process until SIGTERM; return its exit code."""
+    config.check_broker()
     stop = begin(config, BROKER)
     config.make_folders()
     try:
+        listen = _listen(config, stop)
+        if stop.asked():
+            return 0
         router.serve(
             config.broker,
             topics(),
             stop=stop.asked,
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
+            listen=listen,
         )
     except EndpointError as error:
         log.error(str(error))
         return EX_CONFIG
     return 0
+
+
+def _listen(config: Config, stop: "Stop") -> Listen | None:
+    """Return the broker's door to other machines, if it is to have one; EndpointError for unfit keys."""
+    if config.broker_listen is None:
+        return None
+    assert config.broker_keys is not None
+    keys = curve.load_broker(config.broker_keys)
+    realm = config.realm(public_key(config, stop.wait))
+    rows = {
+        row.name: Rows(frozenset(_names(row.taken)), frozenset(_names(row.gives)))
+        for row in every_row()
+    }
+    return Listen(config.broker_listen, keys, rows, realm)
+
+
+def _names(topics: Sequence[Topic[Any]]) -> Iterator[str]:
+    return (topic.name for topic in topics)
 
 
 def run_gateway(

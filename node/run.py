@@ -32,6 +32,7 @@ _PROCESSES = "processes.lock"
 
 def run(config: Config) -> int:
     """Run the node until a signal or a failure; return the exit code. ConfigError: it cannot run as configured."""
+    config.check_broker()
     setproctitle("hera")
     logs.setup(config.log_level, config.log_format, "hera")
     click.echo(banner())

@@ -70,7 +70,14 @@ def run_source(source: Source, settings: Settings, *, worker: str) -> int:
 
 
 def _connect(row: Source | Stage[Any], settings: Settings, worker: str) -> Link:
-    return Link(settings.broker, worker, takes=row.taken, gives=row.gives, credit=row.credit)
+    return Link(
+        settings.broker,
+        worker,
+        takes=row.taken,
+        gives=row.gives,
+        credit=row.credit,
+        passport=settings.passport,
+    )
 
 
 def _without_broker(error: BrokerLost | Refused | EndpointError, worker: str) -> int:

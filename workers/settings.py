@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.curve import Passport
 from starknet.network import Network
 
 COPIES = 2  # of what is in flight: the broker has one, and the worker that holds it on lease
@@ -39,6 +40,7 @@ class Settings:
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
     block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
+    passport: Passport | None = None  # for a broker on another machine
 
     @property
     def in_flight_bytes(self) -> int:

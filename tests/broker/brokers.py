@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from broker import codec
+from broker.door import Listen
 from broker.endpoint import held
 from broker.link import Delivery, Link
 from broker.memory import MemoryBroker
@@ -50,8 +51,9 @@ class InMemory(MemoryBroker):
 class OnSocket:
     """The real router in a thread of the test, so that coverage and debuggers see it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listen: Listen | None = None) -> None:
         self.endpoint = f"ipc://{folder}/broker"
+        self._listen = listen
         self._stop = threading.Event()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,))
@@ -75,7 +77,13 @@ class OnSocket:
     def _run(self, ready: threading.Event) -> None:
         with (
             held(self.endpoint),
-            Router(self.endpoint, TOPICS, poison=poison, poison_topic=RECORDS.name) as router,
+            Router(
+                self.endpoint,
+                TOPICS,
+                poison=poison,
+                poison_topic=RECORDS.name,
+                listen=self._listen,
+            ) as router,
         ):
             ready.set()
             while not self._stop.is_set():

@@ -176,7 +176,7 @@ BAD = [
     ("feeder-url", "http://host:99999", "no URL"),
     ("public-key", "0xzz", "no field element"),
     ("public-key", "0x" + "f" * 64, "no field element"),
-    ("verify-workers", "0", "from 1 to"),
+    ("verify-workers", "257", "from 0 to"),
     ("memory-budget", "-1", "from 16 to"),
     ("block-hash-table", "/nonexistent/table", "cannot be read"),
     ("block-hash-table", "/dev/null", "it is empty"),
