@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -28,7 +29,8 @@ def run(config: Config) -> int:
     """Run the node until a signal or a failure; return the exit code. ConfigError: it cannot run as configured."""
     setproctitle("hera")
     logs.setup(config.log_level, config.log_format, "hera")
-    click.echo(banner())
+    with suppress(OSError):  # where stdout goes to a full disk; what follows says so of the store
+        click.echo(banner())
     log.debug("Running Hera with config:", extra=fields(**config.shown()))
     config.make_folders()
     signals = Signals()

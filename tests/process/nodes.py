@@ -191,3 +191,19 @@ def key_pair() -> tuple[str, str]:
     """Make a key: (private key in hex, PeerID), by ``hera genp2pkeypair``."""
     lines = run("genp2pkeypair").stdout.splitlines()
     return lines[0].split(": ")[1], lines[2].split(": ")[1]
+
+
+def custom_network(url: str) -> list[str]:
+    """Return the flags of a generated chain's network whose gateway is at ``url``."""
+    return [
+        *(
+            "--cn-name",
+            "devnet",
+            "--cn-feeder-url",
+            f"{url}/feeder_gateway/",
+            "--cn-gateway-url",
+            f"{url}/gateway/",
+        ),
+        *("--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
+        *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
+    ]

@@ -6,26 +6,19 @@ from pathlib import Path
 import pytest
 
 from node import pipeline
-from tests.process.nodes import Node, free_port, gateway, key_pair, nodes, wait_until
+from tests.process.nodes import (
+    Node,
+    custom_network,
+    free_port,
+    gateway,
+    key_pair,
+    nodes,
+    wait_until,
+)
 from workers.store.reader import digest
 
 BLOCKS = 150  # enough that a node is in mid-sync when it is killed
 DEVNET = ("--devnet", "--blocks", str(BLOCKS))
-
-
-def custom_network(url: str) -> list[str]:
-    return [
-        *(
-            "--cn-name",
-            "devnet",
-            "--cn-feeder-url",
-            f"{url}/feeder_gateway/",
-            "--cn-gateway-url",
-            f"{url}/gateway/",
-        ),
-        *("--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
-        *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What breaks a node on purpose, for minutes: ``make chaos`` runs it, ``make test`` does not."""
