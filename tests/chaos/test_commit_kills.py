@@ -1,0 +1,194 @@
+"""Commit is killed at fifty random instants inside its writes: its store is whole each time, and goes on.
+
+How a kill is aimed: a real commit process takes blocks of half a megabyte from a real broker, one at a time. Half of
+the kills watch RocksDB's write-ahead log and come when it has grown by a random share of what the block will add.
+The other half come after a random share of the time that the last block took, so that they also fall into reading the
+tries, hashing, building the batch, and telling the broker. The seed is printed; HERA_CHAOS_SEED sets it.
+"""
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.codec import Body
+from broker.link import Link
+from node import config, pipeline
+from node.config import Config
+from tests.chaos.logs import KILLS, stored_twice, unexplained
+from tests.chaos.seeds import drawn
+from tests.chaos.stores import different, stored_head
+from tests.process.nodes import HERA, clean_env, custom_network
+from tests.workers import blocks as made
+from workers.messages import BlockVerified
+from workers.store.opening import FOLDER
+from workers.store.reader import Reader
+from workers.store.writer import Writer
+
+KILLS_TOTAL = 50
+BODY_BYTES = 1 << 19
+BLOCK_SECONDS_MAX = 60.0
+KILL_SECONDS_MAX = 10.0  # an aim that is never reached
+
+
+def chain(seed: int) -> list[BlockVerified]:
+    """Two blocks for each kill, one to wait for and one to die in; large enough that a write takes its time."""
+    draw = random.Random(seed)
+    return [
+        replace(block, events=Body(draw.randbytes(BODY_BYTES)))
+        for block in made.generated(2 * KILLS_TOTAL + 1, seed)
+    ]
+
+
+class Bench:
+    """A broker and, one after the other, commit processes; the test plays verify and p2p."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db_path = folder / "db"
+        self.log = folder / "commit.log"
+        self.broker_log = folder / "broker.log"
+        self._flags = ["--db-path", str(self.db_path), "--public-key", "0x1"]
+        self._flags += custom_network("http://127.0.0.1:1")
+        self.stored = -1
+        self.seconds = 0.0  # that the last block took
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the broker and be linked with it."""
+        configured = told(self._flags)
+        configured.make_folders()
+        with ExitStack() as stack:
+            broker = self._start(self.broker_log, "broker")
+            stack.callback(broker.wait)
+            stack.callback(broker.terminate)
+            self._link = stack.enter_context(
+                Link(
+                    configured.broker,
+                    "test",
+                    takes=(pipeline.BLOCKS_STORED,),
+                    gives=(pipeline.BLOCKS_VERIFIED,),
+                )
+            )
+            yield
+
+    def commit(self) -> subprocess.Popen[bytes]:
+        """Start a commit process."""
+        return self._start(self.log, "worker", "commit")
+
+    def give(self, block: BlockVerified) -> None:
+        """Hand a block to the broker."""
+        assert self._link.give(block)
+        assert self._link.flush(BLOCK_SECONDS_MAX)
+
+    def wait_stored(self, number: int) -> None:
+        """Wait until commit has said that it stored ``number``."""
+        began = time.monotonic()
+        while self.stored < number:
+            assert time.monotonic() - began < BLOCK_SECONDS_MAX, self.log.read_text()[-3000:]
+            delivery = self._link.take(0.5)
+            if delivery is not None:
+                self.stored = max(self.stored, delivery.message.number)
+                self._link.done((delivery.ticket,))
+        self.seconds = time.monotonic() - began
+
+    def log_bytes(self) -> tuple[str, int]:
+        """Return the name and the size of RocksDB's newest write-ahead log."""
+        with os.scandir(self.db_path / FOLDER) as entries:
+            logs = [entry for entry in entries if entry.name.endswith(".log")]
+            newest = max(logs, key=lambda entry: entry.name)
+            return newest.name, newest.stat().st_size
+
+    def _start(self, log: Path, *words: str) -> subprocess.Popen[bytes]:
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                [*HERA, *words, *self._flags], stdout=file, stderr=file, env=clean_env()
+            )
+
+
+def told(flags: list[str]) -> Config:
+    """Return the configuration that these flags make."""
+    values = dict(zip((flag.removeprefix("--") for flag in flags[::2]), flags[1::2], strict=True))
+    return config.load(values, {})
+
+
+def wait_for_log(bench: Bench, share: float) -> float:
+    """Wait until the write-ahead log has grown by ``share`` of a block; return the share that was seen."""
+    name, before = bench.log_bytes()
+    deadline = time.monotonic() + KILL_SECONDS_MAX
+    grown = 0
+    while grown <= share * BODY_BYTES:
+        assert time.monotonic() < deadline, "commit wrote nothing"
+        newest, size = bench.log_bytes()
+        grown = size - before if newest == name else size
+    return grown / BODY_BYTES
+
+
+def wait_for_moment(seconds: float) -> None:
+    """Wait as exactly as a process can."""
+    moment = time.monotonic() + min(seconds, KILL_SECONDS_MAX)
+    while time.monotonic() < moment:
+        pass
+
+
+@pytest.mark.timeout(300)
+def test_a_commit_killed_inside_its_writes_leaves_a_whole_head(tmp_path: Path) -> None:
+    seed = drawn()
+    draw = random.Random(seed)
+    blocks = chain(seed)
+    twin = Writer(tmp_path / "twin", "SN_HERA_DEVNET")
+    bench = Bench(tmp_path)
+    lost = kept = torn = 0
+    with bench.running():
+        for index in range(KILLS_TOTAL):
+            quiet, aimed = 2 * index, 2 * index + 1
+            process = bench.commit()
+            bench.give(blocks[quiet])
+            bench.wait_stored(quiet)
+            share = draw.random()
+            if index % 2:
+                bench.give(blocks[aimed])
+                wait_for_moment(share * bench.seconds)
+                grown = 0.0
+            else:
+                bench.give(blocks[aimed])
+                grown = wait_for_log(bench, share)
+            process.kill()
+            process.wait()
+            head = assert_whole(bench.db_path, twin, blocks)
+            assert head in (quiet, aimed)
+            kept += head == aimed
+            lost += head == quiet
+            torn += head == quiet and grown > 0
+            print(index, round(share,2), round(grown,3), head == aimed, round(bench.seconds,4))
+        process = bench.commit()
+        bench.give(blocks[-1])
+        bench.wait_stored(len(blocks) - 1)
+        process.terminate()
+        assert process.wait() == 0
+    assert assert_whole(bench.db_path, twin, blocks) == len(blocks) - 1
+    twin.close()
+    print(f"{lost} kills lost the block, {torn} of them had begun to write it; {kept} came after it")
+    assert lost
+    assert kept
+    for log in (bench.log, bench.broker_log):
+        assert unexplained(log, KILLS, "") == []
+    assert stored_twice(bench.log) == []
+
+
+def assert_whole(db_path: Path, twin: Writer, blocks: list[BlockVerified]) -> int:
+    """The store opens and equals, family by family, one that was never disturbed; return its head's number."""
+    number = stored_head(db_path)
+    for block in blocks[0 if twin.head is None else twin.head.number + 1 : number + 1]:
+        twin.store(block)
+    assert twin.head is not None
+    reader = Reader(db_path)
+    assert reader.head() == twin.head
+    reader.close()
+    assert different(db_path, db_path.parent / "twin") == []
+    return number
