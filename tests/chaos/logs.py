@@ -34,12 +34,13 @@ class Line:
         return found
 
 
+STARTED = Expected(
+    "P2P features enabled. Please note P2P is in experimental stage",
+    "",
+    "said at every start of a node",
+)
 KILLS = (
-    Expected(
-        "P2P features enabled. Please note P2P is in experimental stage",
-        "",
-        "said at every start of a node",
-    ),
+    STARTED,
     Expected(
         "A process died: starting it again",
         r'"how": "killed by SIGKILL"',

@@ -9,14 +9,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from node.banner import banner
 from starknet.devnet import Devnet
 from tests.chaos.gateways import Growing, serving
-from tests.chaos.logs import Expected, lines_of, unexplained
+from tests.chaos.logs import STARTED, Expected, lines_of, unexplained
 from tests.chaos.stores import different, stored_head
 from tests.process.nodes import (
     Node,
@@ -34,11 +36,7 @@ DISK_MIB = 7  # less than RocksDB would set aside for its log: every block asks 
 LARGER_MIB = 64
 END_SECONDS_MAX = 60.0
 EXPECTED = (
-    Expected(
-        "P2P features enabled. Please note P2P is in experimental stage",
-        "",
-        "said at every start of a node",
-    ),
+    STARTED,
     Expected("A process has no disk space left: stopping", "", "the supervisor stops the node"),
     Expected(
         "Cannot save the address book", "No space left on device", "p2p saves it when it stops"
@@ -79,8 +77,13 @@ def fill(disk: Path) -> None:
     with (disk / "ballast").open("ab", buffering=0) as file:
         for piece in (1 << 16, 1 << 12):
             with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-                while True:
-                    file.write(bytes(piece))
+                write_on(file, bytes(piece))
+
+
+def write_on(file: FileIO, piece: bytes) -> NoReturn:
+    """Write until the disk refuses."""
+    while True:
+        file.write(piece)
 
 
 def ended(node: Node) -> int:

@@ -2,7 +2,7 @@
 
 Two real nodes, a feeder node and a peer that knows only it, sync a generated chain. Its gateway stays a little ahead
 of the peer, so that both are at work to the end. Every few blocks that the peer has stored, one more process is
-killed. Which ones, in what order, follows from the seed, which is printed; HERA_CHAOS_SEED sets it.
+killed. Which ones, in what order, follows from the seed (``tests.chaos.seeds``).
 """
 
 import os
@@ -19,6 +19,7 @@ from node.banner import banner
 from starknet.devnet import Devnet
 from tests.chaos.gateways import Growing, serving
 from tests.chaos.logs import KILLS, stored_twice, unexplained
+from tests.chaos.seeds import drawn
 from tests.chaos.stores import different
 from tests.process.nodes import Node, custom_network, free_port, key_pair, nodes, wait_until
 from workers.store.reader import Reader
@@ -79,17 +80,9 @@ def victims(seed: int) -> list[Victim]:
     return found
 
 
-@pytest.fixture
-def seed() -> int:
-    told = os.environ.get("HERA_CHAOS_SEED")
-    drawn = random.SystemRandom().getrandbits(32) if told is None else int(told)
-    print(f"HERA_CHAOS_SEED={drawn}")  # noqa: T201 (a failing run is repeated by it)
-    return drawn
-
-
-@pytest.mark.timeout(300)
-def test_a_hundred_kills_in_one_sync_change_nothing(tmp_path: Path, seed: int) -> None:
-    order = victims(seed)
+@pytest.mark.timeout(420)
+def test_a_hundred_kills_in_one_sync_change_nothing(tmp_path: Path) -> None:
+    order = victims(drawn())
     assert len(order) == KILLS_TOTAL
     source = Growing(Devnet(length=BLOCKS), AHEAD_BLOCKS)
     with serving(source) as url, nodes(tmp_path) as make:
