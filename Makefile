@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check fix bench process proto clean
+.PHONY: demo test chaos check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
 
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
 	$(BIN)/python -m pytest $(TESTS)
+
+chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full disks: four minutes; HERA_CHAOS_SEED=N repeats a run
+	$(BIN)/python -m pytest -s tests/chaos
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -21,10 +21,10 @@ from node.public_key import public_key
 from node.supervisor import Child
 from workers import log as logs
 from workers import runtime
-from workers.exits import EX_CONFIG
+from workers.exits import EX_CONFIG, EX_IOERR
 from workers.log import log
 from workers.stage import Source, Stage
-from workers.store import StoreError
+from workers.store import DiskFull, StoreError
 
 Row = Source | Stage[Any]
 
@@ -104,9 +104,9 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
             return runtime.run_source(row, settings, worker=instance)
         return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
     except StoreError as error:
-        # another chain's, a newer schema's, or in use: only a person can help
+        # a full disk, or another chain's store, a newer schema's, one in use: only a person can help
         log.error(str(error))
-        return EX_CONFIG
+        return EX_IOERR if isinstance(error, DiskFull) else EX_CONFIG
 
 
 def _check_elsewhere(config: Config, name: str) -> None:

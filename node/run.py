@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -35,7 +36,8 @@ def run(config: Config) -> int:
     config.check_broker()
     setproctitle("hera")
     logs.setup(config.log_level, config.log_format, "hera")
-    click.echo(banner())
+    with suppress(OSError):  # where stdout goes to a full disk; what follows says so of the store
+        click.echo(banner())
     log.debug("Running Hera with config:", extra=fields(**config.shown()))
     config.make_folders()
     signals = Signals()

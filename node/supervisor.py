@@ -1,7 +1,7 @@
 """Supervisor: keeps a set of child processes running, restarts what dies, and stops all of them in order.
 
 Signals only queue; the loop handles them. It gives up, in one line, on a child that dies again and again, and at once
-on a child whose exit code says that the configuration cannot be run.
+on a child whose exit code says that starting it again cannot help (``FINAL``).
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workers.exits import EX_CONFIG, EX_TEMPFAIL
+from workers.exits import EX_CONFIG, EX_IOERR, EX_TEMPFAIL
 from workers.log import fields, log
 
 EX_GIVEN_UP = 1
@@ -26,6 +26,10 @@ RESTARTS_MAX = 10  # of one child within RESTARTS_SECONDS
 RESTARTS_SECONDS = 60.0
 STOP_SECONDS_MAX = 9.0  # for all children; what is left then is killed, within the promised 10 s
 POLL_SECONDS_MAX = 1.0
+FINAL = {  # exit codes after which starting again does not help, and what is said then
+    EX_CONFIG: "A process cannot run as configured: stopping",
+    EX_IOERR: "A process has no disk space left: stopping; its line above says what to do",
+}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -175,9 +179,9 @@ class Supervisor:
 
     def _died(self, running: _Running, status: int) -> int | None:
         name = running.child.name
-        if status == EX_CONFIG:
-            log.error("A process cannot run as configured: stopping", extra=fields(process=name))
-            return EX_CONFIG
+        if status in FINAL:
+            log.error(FINAL[status], extra=fields(process=name))
+            return status
         now = self._clock()
         if now - running.started > self._limits.restarts_seconds:
             running.back_off = self._limits.back_off_min

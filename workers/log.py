@@ -2,8 +2,9 @@
 
 import json
 import logging
-import sys
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -19,6 +20,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 FORMATS = ("console", "json")
+_STDERR = 2
 _NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
 
 
@@ -28,7 +30,7 @@ def setup(level: str, format: str, process: str) -> None:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
     if format not in FORMATS:
         raise ValueError(f"log format {format!r} is none of {', '.join(FORMATS)}")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(Console() if format == "console" else Json(process))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
@@ -38,6 +40,18 @@ def setup(level: str, format: str, process: str) -> None:
 def fields(**values: Any) -> dict[str, dict[str, Any]]:
     """Name the structured fields of one line: ``log.info("Stored block", extra=fields(number=7))``."""
     return {"fields": values}
+
+
+class _Stderr(logging.Handler):
+    """Writes each line to stderr by itself, and drops what stderr does not take.
+
+    A log on a full disk must neither end the process nor change its exit code, as a buffer that cannot be emptied does.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record) + "\n"
+        with suppress(OSError):
+            os.write(_STDERR, line.encode(errors="backslashreplace"))
 
 
 class Console(logging.Formatter):

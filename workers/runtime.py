@@ -2,6 +2,7 @@
 
 * ``PeerFault``  the message is finished with a ``Fault`` that names who sent the guilty parts.
 * ``TryLater``   the message is handed back and comes again.
+* ``StoreError`` ends the process: the disk refuses, or the store cannot be read. Its one line says what to do.
 * anything else  is our own bug: the process ends without goodbye, so that the broker counts it against the message.
 * nothing at all, for too long: the same (``workers.watchdog``).
 """
@@ -19,6 +20,7 @@ from workers.messages import Fault
 from workers.metrics import Counters
 from workers.settings import Settings
 from workers.stage import Keeper, Source, Stage
+from workers.store import StoreError
 from workers.watchdog import watched
 
 TAKE_S = 0.5  # how late ``stop`` may be noticed by an idle stage; it wakes for nothing else but heartbeats
@@ -32,7 +34,10 @@ def run_stage(
     stop: Callable[[], bool],
     link: Link | None = None,
 ) -> int:
-    """Run the stage until ``stop``; return the exit code of its process. What ``stage.start`` raises passes through."""
+    """Run the stage until ``stop``; return the exit code of its process.
+
+    ``StoreError``, and what else ``stage.start`` raises, passes through.
+    """
     keeper = stage.start(settings)
     try:
         if link is None:
@@ -41,6 +46,8 @@ def run_stage(
             _loop(stage, keeper, link, stop)
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)
+    except StoreError:
+        raise  # the disk is to blame and not the message, which goes back with the link
     except Exception:  # noqa: BLE001 (our own bug, whatever it is, ends this process and no other)
         log.exception("Stage failed", extra=fields(worker=worker))
         if link is not None:

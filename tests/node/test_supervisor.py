@@ -143,6 +143,14 @@ def test_a_configuration_that_cannot_run_stops_everything_at_once(
     assert lines(notes).count("start commit") == 1
 
 
+def test_a_full_disk_stops_everything_at_once(
+    signals: Signals, notes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert supervisor([child(notes, "commit", EXITS, "74")], signals).run() == 74
+    assert lines(notes) == ["start commit"]
+    assert [r for r in caplog.records if "no disk space left" in r.getMessage()]
+
+
 def test_losing_the_broker_is_not_held_against_a_child(signals: Signals, notes: Path) -> None:
     wanted = QUICK.restarts_max + 3
     thread = when(lambda: len(lines(notes)) >= wanted, terminate)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from node import pipeline
 from tests.process.nodes import (
     Node,
     custom_network,
@@ -54,7 +53,7 @@ def undisturbed(feeder: tuple[str, str, Node], tmp_path_factory: pytest.TempPath
         return digest(node.db_path)
 
 
-VICTIMS = ["broker", *(row.name for row in (pipeline.P2P, *pipeline.PIPELINE, pipeline.RPC))]
+VICTIMS = ["broker", "p2p", "assemble", "commit"]  # `make chaos` kills every kind
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
@@ -65,18 +64,6 @@ def test_a_killed_process_changes_nothing(
     with nodes(tmp_path) as make:
         node = make("node", *custom_network(url), "--p2p", "--p2p-peers", address)
         kill_in_mid_sync(node, victim)
-        node.wait_head(BLOCKS - 1)
-        assert node.stop() == 0
-        assert digest(node.db_path) == undisturbed
-
-
-def test_a_killed_feeder_process_changes_nothing(
-    feeder: tuple[str, str, Node], undisturbed: str, tmp_path: Path
-) -> None:
-    url, _, _ = feeder
-    with nodes(tmp_path) as make:
-        node = make("node", *custom_network(url))
-        kill_in_mid_sync(node, "feeder")
         node.wait_head(BLOCKS - 1)
         assert node.stop() == 0
         assert digest(node.db_path) == undisturbed

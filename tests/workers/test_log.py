@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -89,14 +90,14 @@ def test_a_traceback_follows(form: str) -> None:
 
 
 def test_setup_sends_the_chosen_levels_to_stderr(
-    restored: None, capsys: pytest.CaptureFixture[str]
+    restored: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     setup("info", "console", "test")
     log.debug("unseen")
     log.info("seen", extra=fields(number=1))
     logging.getLogger("library").info("unseen")
     logging.getLogger("library").warning("a warning")
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     lines = err.splitlines()
     assert len(lines) == 2
@@ -107,11 +108,11 @@ def test_setup_sends_the_chosen_levels_to_stderr(
     assert "a warning" in lines[1]
 
 
-def test_setup_twice_prints_once(restored: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_setup_twice_prints_once(restored: None, capfd: pytest.CaptureFixture[str]) -> None:
     setup("info", "console", "test")
     setup("debug", "json", "test")
     log.debug("seen")
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(capfd.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,13 @@ def test_setup_twice_prints_once(restored: None, capsys: pytest.CaptureFixture[s
 def test_unknown_choices_are_named(restored: None, level: str, form: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         setup(level, form, "test")
+
+
+def test_a_stderr_that_takes_nothing_ends_nothing() -> None:
+    """As on a full disk: no traceback, no other exit code."""
+    program = (
+        "from workers.log import log, setup; setup('info', 'console', 'x'); log.info('a line')"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", program], stderr=full, check=False)
+    assert done.returncode == 0

@@ -27,6 +27,7 @@ from tests.workers.blocks import generated
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import methods, rpc, server
 from workers.settings import P2PSettings, Settings
+from workers.store import DiskFull
 from workers.store.reader import Reader
 from workers.store.writer import Writer
 
@@ -206,6 +207,22 @@ def test_a_busy_port_is_one_line_and_code_78(
     (record,) = caplog.records
     assert f"port {port}" in record.getMessage()
     assert "--http-port" in record.getMessage()
+
+
+def test_a_store_that_cannot_be_read_any_more_ends_it_and_is_no_traceback(
+    chain: server.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, where a view has no room for its own folder."""
+    asked_to_end = []
+    chain.when_lost = lambda: asked_to_end.append(True)
+
+    def refuse(_: Reader) -> None:
+        raise DiskFull(Path("store"))
+
+    monkeypatch.setattr(Reader, "refresh", refuse)
+    assert chain.status()["head"] is None
+    assert isinstance(chain.unreadable, DiskFull)
+    assert asked_to_end
 
 
 # ---- JSON-RPC by itself ------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from workers.messages import BlockAssembled, BlockPart, BlockStored, Fault
 from workers.runtime import run_stage
 from workers.settings import Settings
 from workers.stage import Finished, Stage, pure
+from workers.store import DiskFull
 
 PARTS = Topic("parts", BlockPart, items_max=100, bytes_max=1 << 20)
 BLOCKS = Topic("blocks", BlockAssembled, items_max=100, bytes_max=1 << 20)
@@ -48,6 +49,8 @@ def run_part(settings: Settings, message: BlockPart) -> Iterable[object]:
             raise TryLater("not yet")
         case 15:
             raise ZeroDivisionError("our bug")
+        case 17:
+            raise DiskFull(Path("store"))
         case _:
             return [BlockStored(message.number, b"hash")]
 
@@ -332,3 +335,13 @@ def test_a_parent_that_died_before_is_noticed() -> None:
     living = subprocess.Popen(program, preexec_fn=die_with_parent(os.getpid()))
     orphan = subprocess.Popen(program, preexec_fn=die_with_parent(os.getpid() + 1))
     assert (living.wait(), orphan.wait()) == (0, EX_GIVEN_UP)
+
+
+def test_a_full_disk_ends_the_stage_and_is_not_held_against_the_message(
+    broker: MemoryBroker, settings: Settings, source: Link, end: Link
+) -> None:
+    give(source, part(17))
+    for _ in range(5):  # more often than a message may kill
+        with pytest.raises(DiskFull, match="store: the disk is full; make room"):
+            run(broker, settings, 1)
+    assert end.stats()["poisoned"] == 0

@@ -9,13 +9,14 @@ from broker.link import BrokerLost, Link, Refused
 from workers.exits import EX_CONFIG
 from workers.log import log
 from workers.settings import Settings
+from workers.store import StoreError
 
 
 def main(settings: Settings, link: Link) -> None:
     """Speak with peers until SIGTERM or SIGINT.
 
     Raises ``BrokerLost`` (all that is under way is asked again from the stored head), and ``SystemExit`` with 78 where
-    an address cannot be listened on.
+    an address cannot be listened on, and ``StoreError`` where the store cannot be read.
     """
     assert settings.p2p is not None, "only nodes with --p2p have this process"
     from contextlib import closing
@@ -35,7 +36,7 @@ def main(settings: Settings, link: Link) -> None:
             raise SystemExit(EX_CONFIG) from None
         except BaseExceptionGroup as group:
             # trio wraps what a task raises; the loss of the broker is raised by several of them
-            lost, others = group.split((BrokerLost, Refused))
+            lost, others = group.split((BrokerLost, Refused, StoreError))
             if lost is None or others is not None:
                 raise
             raise _first(lost) from None

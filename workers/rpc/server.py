@@ -39,13 +39,12 @@ SPEED_SECONDS = 30.0  # blocks/s is measured over this time
 
 
 def main(settings: Settings, link: Link) -> None:
-    """Serve until SIGTERM; leave with code 78 if the port cannot be had, 75 if the broker was lost."""
+    """Serve until SIGTERM; leave with code 78 if the port cannot be had, 75 if the broker was lost.
+
+    Raises ``StoreError`` once the store cannot be read.
+    """
     bound = _bind(settings.http_host, settings.http_port)
-    try:
-        reader = Reader(settings.db_path)
-    except StoreError as error:
-        log.error(str(error))
-        raise SystemExit(EX_CONFIG) from None
+    reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
     config = uvicorn.Config(
         application(watch),
@@ -64,6 +63,8 @@ def main(settings: Settings, link: Link) -> None:
             server.run(sockets=[bound])
     finally:
         reader.close()
+    if watch.unreadable is not None:
+        raise watch.unreadable
     if watch.lost:
         raise SystemExit(EX_TEMPFAIL)
 
@@ -99,6 +100,7 @@ class Watch:
     ) -> None:
         self.settings = settings
         self.lost = False
+        self.unreadable: StoreError | None = None
         self.when_lost: Callable[[], None] = lambda: None
         self._reader = reader
         self._ask = stats
@@ -117,7 +119,13 @@ class Watch:
         now = self._clock()
         if now - self._refreshed >= REFRESH_SECONDS:
             self._refreshed = now
-            self._reader.refresh()
+            try:
+                self._reader.refresh()
+            except (
+                StoreError
+            ) as error:  # this process ends by it; until then the view stays as it is
+                self.unreadable = error
+                self.when_lost()
         return self._reader.head()
 
     def target(self) -> int | None:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.store import StoreError
-from workers.store.rocks import Rocks, families_of, open_primary, open_secondary
+from workers.store import DiskFull, StoreError
+from workers.store.rocks import FULL, Rocks, families_of, open_primary, open_secondary
 from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, SCHEMA_VERSION, Family
 
 FOLDER = "chain"
@@ -118,6 +118,8 @@ def _errors_of(db_path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(db_path) from error
         raise StoreError(f"{db_path}: cannot be written: {error.strerror}") from error
 
 

@@ -6,13 +6,15 @@ files that makes about 64 MiB for the writer; a reader has a cache of 8 MiB and 
 yet flushed.
 """
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import rocksdict
 
-from workers.store import StoreError
+from workers.store import DiskFull, StoreError
 from workers.store.schema import Family, number_key
 
 MIB = 1 << 20
@@ -28,6 +30,7 @@ WRITER_FILES_MAX = 512
 BLOOM_BITS = 10  # a missing key costs 2 us instead of 7 to 17
 BLOCK_BYTES = 8 << 10
 JOBS_MAX = 2
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says where there is no space left
 
 
 @contextmanager
@@ -41,6 +44,8 @@ def errors_of(path: Path) -> Iterator[None]:
         if type(error) is not Exception:
             raise
         reason = " ".join(str(error).split())
+        if any(os.strerror(number) in reason for number in FULL):
+            raise DiskFull(path) from error
         raise StoreError(f"{path}: {reason}") from error
 
 
@@ -128,15 +133,15 @@ class Rocks:
 
     def close(self, *, sync: bool = False) -> None:
         """Release the database; with ``sync`` all that was written survives loss of power."""
-        try:
-            if sync:
-                with errors_of(self.path):
+        with errors_of(self.path):
+            try:
+                if sync:
                     self._db.flush_wal(True)
-        finally:
-            for family in self._families.values():
-                family.close()
-            self._handles.clear()  # each one keeps the database open
-            self._db.close()
+            finally:
+                for family in self._families.values():
+                    family.close()
+                self._handles.clear()  # each one keeps the database open
+                self._db.close()
 
 
 def open_primary(path: Path) -> Rocks:

@@ -60,6 +60,7 @@ class Writer:
             raise
         self._unsynced = 0
         self._synced_at = time.monotonic()
+        self._is_broken = False  # the disk refused a write
 
     @property
     def head(self) -> Head | None:
@@ -116,7 +117,10 @@ class Writer:
     def close(self) -> None:
         """Force all blocks to the disk; release the database and its lock."""
         try:
-            self._rocks.close(sync=True)
+            self._rocks.close(sync=not self._is_broken)
+        except StoreError:
+            if not self._is_broken:  # else it only says again what the write has said
+                raise
         finally:
             os.close(self._lock)
 
@@ -193,7 +197,11 @@ class Writer:
         now = time.monotonic()
         unsynced = self._unsynced + 1
         sync = unsynced >= SYNC_BLOCKS_MAX or now - self._synced_at >= SYNC_SECONDS_MAX
-        self._rocks.write(batch, sync=sync)
+        try:
+            self._rocks.write(batch, sync=sync)
+        except StoreError:
+            self._is_broken = True
+            raise
         self._unsynced = 0 if sync else unsynced
         self._synced_at = now if sync else self._synced_at
 
