@@ -17,8 +17,8 @@ from tests.process.nodes import HERA, Node, clean_env, free_port, gateway, nodes
 from tests.process.test_kill import custom_network
 from tests.process.wire import FIRST
 
-BLOCKS = 40
-DEVNET = ("--devnet", "--blocks", str(BLOCKS))
+BLOCKS = 100  # enough that a worker leaves in mid-sync
+FAR_BLOCKS = 40  # over a slow line
 NOBODY = "http://127.0.0.1:1"
 PUBLIC_KEY = hex(Devnet(seed=0, length=1).public_key)
 
@@ -88,7 +88,7 @@ def test_a_worker_joins_takes_work_at_once_and_leaves_in_mid_sync(
     machines: Machines, tmp_path: Path
 ) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with gateway(*DEVNET) as url, nodes(tmp_path) as make:
+    with gateway("--devnet", "--blocks", str(BLOCKS)) as url, nodes(tmp_path) as make:
         node = make(
             *("node", *custom_network(url), "--verify-workers", "0"),
             *("--broker-listen", endpoint, "--broker-keys", str(machines.keys)),
@@ -166,7 +166,8 @@ def test_a_worker_over_a_slow_and_lossy_line_joins_is_cut_off_and_comes_back(
 ) -> None:
     endpoint = f"tcp://{FIRST}:7788"
     with bad_line() as line:
-        server = machines.start("gateway", "gateway", "serve", *DEVNET, at=line.node)
+        serve = ("gateway", "serve", "--devnet", "--blocks", str(FAR_BLOCKS))
+        server = machines.start("gateway", *serve, at=line.node)
         node = machines.start(
             *("node", "--db-path", f"{tmp_path}/db", *custom_network("http://127.0.0.1:8085")),
             *("--verify-workers", "0", "--broker-listen", endpoint),
@@ -184,9 +185,9 @@ def test_a_worker_over_a_slow_and_lossy_line_joins_is_cut_off_and_comes_back(
         line.cut()
 
         stored = node.stored()
-        assert stored < BLOCKS, "the node was done before the cut: lengthen the chain"
+        assert stored < FAR_BLOCKS, "the node was done before the cut: lengthen the chain"
         second = machines.worker("second", endpoint, at=line.worker)
-        wait_for(lambda: node.stored() == BLOCKS, node, second)
+        wait_for(lambda: node.stored() == FAR_BLOCKS, node, second)
         assert second.stop() == 0, second.text()
         assert node.stop() == 0
         assert node.text().count("Worker is lost") == 1
