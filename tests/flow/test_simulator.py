@@ -31,7 +31,7 @@ from workers.p2p.verdicts import Verdicts
 from workers.stage import Finished
 
 SEEDS = int(os.environ.get("HERA_SIM_SEEDS", "2000"))
-CHUNK = 50
+CHUNK = 100
 PLANTED_SEEDS_MAX = 400  # a planted bug must show within so many
 SHOWN_MAX = 3
 
