@@ -7,59 +7,40 @@ and messages that come once more. Simulated are time, connections (``network``) 
 commit closes and opens the store again.
 
 Checked at every step: no queue beyond its bound; at every write: the next block, once, and exactly the undisturbed
-one's bytes; at every blame: the peer has lied (or its message killed three workers); that the head moves on in bounded time; and
-that the plan never has to mend a loss inside the node where none was made. At the end the dump of the store equals the undisturbed one's.
+one's bytes; at every blame: the peer has lied (or its message killed three workers); that the head moves on in
+bounded time; that the plan never mends a loss inside the node where none was made. At the end the dump of the store
+equals the undisturbed one's.
 """
 
-import logging
-import math
 import random
-import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
-from heapq import heappop, heappush
-from pathlib import Path
 from typing import Any
 
 from broker.link import BrokerLost
-from broker.protocol import BEAT_S
-from broker.topic import Topic
 from node import pipeline, poison
-from tests.flow import chains
 from tests.flow.network import Killed, Network
-from tests.flow.peers import PATIENCE_S, Answer, Chain, Peer, crowd
-from workers import runtime, verify
+from tests.flow.peers import Answer, Peer, crowd
+from tests.flow.processes import TICK_S_MAX, TOPICS, P2PProcess, Process, StageProcess
+from tests.flow.world import LENGTH, World
 from workers.commit.commit import Commit
-from workers.component import Component
-from workers.errors import PeerFault
-from workers.messages import BlockAssembled, BlockVerified
-from workers.metrics import Counters
-from workers.p2p.heads import find_head
-from workers.p2p.peers import Peers
-from workers.p2p.plan import Planner, Received, Request
-from workers.p2p.verdicts import Verdicts
-from workers.settings import Settings
+from workers.messages import BlockVerified
+from workers.p2p.plan import Request
 from workers.stage import Keeper, Stage, pure
-from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, Family
-from workers.store.writer import Writer
 
-LENGTH = 8
-WINDOW_BLOCKS = 6
 STEPS_MAX = 60_000
 HEAD_SECONDS_MAX = 1_000.0  # virtual
 EVENTS_SHOWN = 40
 STEP_S = 0.002
 QUIET_S = 12.0  # longer than any process hangs
-TICK_S, TICK_S_MAX = 0.25, 8.0
-LOOK_S = 1.0
 VERIFY_WORKERS = 2
 VERIFIED_EVERY = (
     8  # seeds; the others remember what verification, which is pure, said of the same bytes
 )
-REMEMBERED_MAX = 4096
+SEEN_MAX = 32
 # of a block; classes come in any order, so what is stored of them only shows in the dump
 STORED = (
     "block_hash",
@@ -78,356 +59,6 @@ class Broken(AssertionError):
     """An invariant does not hold; the text names the seed and its last events."""
 
 
-class WatchedWriter(Writer):
-    """The real writer, with the run told before and after each write."""
-
-    run: "Simulation | None" = None
-
-    def store(self, block: BlockVerified) -> None:
-        if self.run is None:
-            super().store(block)
-            return
-        self.run.before_write(block)
-        super().store(block)
-        self.run.after_write(block)
-
-    def clear(self) -> None:
-        """Delete every block and all that came with it."""
-        batch = self._rocks.batch()
-        for family in Family:
-            for key, _ in self._rocks.items(family):
-                if key not in (SCHEMA_KEY, CHAIN_KEY):
-                    batch.delete(family, key)
-        self._rocks.write(batch, sync=False)
-        self._head = None
-
-    def dump(self) -> bytes:
-        """Return one hash of all that is stored (a reader would have to be opened anew after every crash)."""
-        hasher = sha256()
-        for family in Family:
-            for key, value in self._rocks.items(family):
-                for part in (family.encode(), key, value):
-                    hasher.update(len(part).to_bytes(4, "big") + part)
-        return hasher.digest()
-
-
-class World:
-    """What runs of one process share: the chain, the undisturbed store's dump, and one store, emptied between runs."""
-
-    def __init__(self, folder: Path) -> None:
-        generated, blocks = chains.devnet(LENGTH)
-        self.chain = Chain(blocks)
-        self.other = Chain(chains.another_devnet(LENGTH))
-        self.settings = chains.settings(generated.network(), folder / "store")
-        self.expected = [next(verify.verify(self.settings, block)) for block in blocks]
-        self._remembered: dict[object, BlockVerified | PeerFault] = {}
-        self.writer = self._open()
-        for block in self.expected:
-            self.writer.store(block)
-        self.undisturbed = self.writer.dump()
-
-    def _open(self) -> WatchedWriter:
-        return WatchedWriter(self.settings.db_path, self.settings.network.chain_id)
-
-    def reopen(self) -> WatchedWriter:
-        """Open the store as its last batch left it."""
-        self.writer.close()
-        self.writer = self._open()
-        return self.writer
-
-    def renew(self) -> None:
-        """Begin with a new store, after a run that may have left anything in it."""
-        self.writer.close()
-        shutil.rmtree(self.settings.db_path)
-        self.writer = self._open()
-
-    def remembered(self, settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]:
-        """Verify, unless the same bytes were verified before: then what was found of them is said again."""
-        key = (
-            block.number,
-            block.header,
-            block.state_diff,
-            block.classes,
-            block.transactions,
-            block.events,
-        )
-        if key not in self._remembered:
-            if len(self._remembered) >= REMEMBERED_MAX:
-                self._remembered.clear()
-            self._remembered[key] = _verdict(settings, block)
-        found = self._remembered[key]
-        if isinstance(found, PeerFault):
-            raise found.with_traceback(None)
-        yield replace(found, attempt=block.attempt, peers=block.peers)
-
-    def close(self) -> None:
-        """Close the store."""
-        self.writer.close()
-
-
-def _verdict(settings: Settings, block: BlockAssembled) -> BlockVerified | PeerFault:
-    try:
-        return next(verify.verify(settings, block))
-    except PeerFault as broken:
-        return broken
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[World]:
-    """A world in ``folder``; nothing of ours is logged meanwhile, lies and deaths are what a run is made of."""
-    log = logging.getLogger("hera")
-    level = log.level
-    log.setLevel(logging.CRITICAL + 1)
-    world = World(folder)
-    try:
-        yield world
-    finally:
-        world.close()
-        log.setLevel(level)
-
-
-# ---- the page, made small ------------------------------------------------------------------------------------------
-
-ITEMS_MAX = {
-    "headers.received": 3,
-    "state_diffs.received": 4,
-    "classes.received": 4,
-    "transactions.received": 4,
-    "events.received": 4,
-}
-GIVEN = frozenset(ITEMS_MAX)
-
-
-def _small(topic: Topic[Any]) -> Topic[Any]:
-    return replace(topic, items_max=ITEMS_MAX.get(topic.name, topic.items_max))
-
-
-TOPICS: dict[str, Topic[Any]] = {
-    topic.name: _small(topic)
-    for row in (pipeline.P2P, *pipeline.PIPELINE)
-    for topic in (*row.taken, *row.gives)
-}
-
-
-def _of(topics: tuple[Topic[Any], ...]) -> tuple[Topic[Any], ...]:
-    return tuple(TOPICS[topic.name] for topic in topics)
-
-
-# ---- processes -----------------------------------------------------------------------------------------------------
-
-
-class Process:
-    """What every simulated process has: a connection, and whether it has something to do."""
-
-    def __init__(self, run: "Simulation", name: str, row: Any) -> None:
-        self.run = run
-        self.name = name
-        self.link, self.wire = run.network.connect(
-            name, takes=_of(row.taken), gives=_of(row.gives), credit=row.credit
-        )
-        self.has_mail = True
-        self.hangs_until = 0.0
-        self.due_at = math.inf
-
-    @property
-    def ready_at(self) -> float:
-        """When there is something to do."""
-        return max(self.hangs_until, 0.0 if self.has_mail else self.due_at)
-
-    def beat(self) -> None:
-        """Have the link look whether the broker still knows it. Only who is not known needs to beat its heart."""
-        self.due_at = min(self.due_at, self.run.now + 1.1 * BEAT_S)
-
-    def work(self) -> None:
-        """Do one piece of it. May raise ``BrokerLost`` and ``Killed``."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Let go of what the process holds beside its connection."""
-
-
-class StageProcess(Process):
-    """One stage; its loop is ``runtime.work``."""
-
-    def __init__(self, run: "Simulation", name: str, stage: Stage[Any]) -> None:
-        self._counters = Counters(stage.name)
-        self._keeper = run.start(stage)
-        super().__init__(run, name, stage)
-
-    def work(self) -> None:
-        self.due_at = math.inf if self.due_at <= self.run.now else self.due_at
-        delivery = self.link.take_nowait()
-        self.has_mail = delivery is not None
-        if delivery is None:
-            return
-        self.run.note(self.name, "takes", delivery.message)
-        self.run.seen.append(delivery.message)
-        runtime.work(self._keeper, self.link, delivery, self._counters)
-
-    def end(self) -> None:
-        self._keeper.close()
-
-
-class P2PProcess(Process):
-    """The p2p process without libp2p: its real plan, peers and verdicts; what it asks is answered by the run."""
-
-    def __init__(self, run: "Simulation", name: str) -> None:
-        now = run.now
-        head = run.world.writer.head
-        self.peers = Peers("me")
-        self.planner = Planner(
-            None if head is None else (head.number, head.block_hash),
-            int((1.0 + now) * 1e9),
-            run.memory_bytes,
-            random.Random(run.rng.getrandbits(32)),
-            now,
-            range_blocks=run.range_blocks,
-            window_blocks=WINDOW_BLOCKS,
-        )
-        self.verdicts = WatchedVerdicts(run, self.peers, self.planner)
-        self.answers: list[tuple[float, int, Request, Answer]] = []
-        self.checks: list[tuple[float, int, Peer]] = []
-        self.gifts: deque[tuple[Request, Received, int]] = deque()
-        self.looked_at = self.moved_at = now
-        self.tick_s = TICK_S
-        super().__init__(run, name, pipeline.P2P)
-        self.due_at = now
-
-    def work(self) -> None:
-        now = self.run.now
-        busy = self._hear(now)
-        busy |= self._collect(now)
-        busy |= self._give()
-        self._look(now)
-        stuck = self.planner.watch(now)
-        if stuck is not None and stuck.action != "none":
-            self.run.mended(stuck.action, now - self.moved_at)
-        for peer in self.verdicts.leaving():
-            self.run.disconnect(peer)
-        if not self.gifts:
-            busy |= self._ask(now)
-        self.tick_s = TICK_S if busy else min(2 * self.tick_s, TICK_S_MAX)
-        due = [
-            now + self.tick_s,
-            *(at for at, *_ in self.answers[:1]),
-            *(at for at, *_ in self.checks[:1]),
-        ]
-        self.due_at = min(due)
-
-    def _hear(self, now: float) -> bool:
-        tickets = []
-        for _ in range(self.run.rng.randrange(1, 16)):
-            delivery = self.link.take_nowait()
-            self.has_mail = delivery is not None
-            if delivery is None:
-                break
-            self.run.note(self.name, "hears", delivery.message)
-            self.run.seen.append(delivery.message)
-            self.verdicts.heard(delivery.message, now)
-            tickets.append(delivery.ticket)
-        if tickets:
-            self.link.done(tickets)
-            self.moved_at = now
-        return bool(tickets)
-
-    def _collect(self, now: float) -> bool:
-        busy = False
-        while self.answers and self.answers[0][0] <= now:
-            _, _, request, answer = heappop(self.answers)
-            self._answered(request, answer, now)
-            self.moved_at = now
-            busy = True
-        while self.checks and self.checks[0][0] <= now:
-            peer = heappop(self.checks)[2]
-            self.peers.checked(peer.name, self._head_of(peer), now)
-            busy = True
-        return busy
-
-    def _answered(self, request: Request, answer: Answer, now: float) -> None:
-        self.run.note(request.peer, answer.lie or "answers", request)
-        if answer.rule:
-            self.verdicts.bad(request, answer.rule, "", now)
-        elif answer.too_big:
-            self.planner.too_big(request, now)
-        elif answer.body is None:
-            self.planner.failed(request, now)
-        elif self.verdicts.is_usable(request, answer.body, now) and self.planner.is_current(
-            request
-        ):
-            message = self.planner.message(request, answer.body)
-            self.gifts.append((request, message, len(answer.body)))
-
-    def _give(self) -> bool:
-        busy = False
-        while self.gifts and self.link.give(self.gifts[0][1]):
-            request, _, size = self.gifts.popleft()
-            self.planner.given(request, size)
-            busy = True
-        return busy
-
-    def _look(self, now: float) -> None:
-        self.peers.update(peer.name for peer in self.run.peers if peer.connected)
-        for name in self.peers.to_check(now, 8):
-            peer = self.run.peer(name)
-            assert peer is not None
-            seconds = PATIENCE_S if self.run.rng.random() < peer.silent else peer.seconds
-            heappush(self.checks, (now + seconds, self.run.count(), peer))
-        head = self.run.world.writer.head
-        if head is not None and now - self.looked_at >= LOOK_S:
-            self.looked_at = now
-            self.planner.stored(head.number, head.block_hash, now)
-
-    def _head_of(self, peer: Peer) -> int | None:
-        if not peer.connected or (peer.silent and self.run.rng.random() < peer.silent):
-            return None
-        claims = peer.claims(self.run.now, LENGTH)
-
-        async def has(number: int) -> bool:
-            return number <= claims
-
-        stored = self.planner.base - 1
-        known = self.peers.known_head(peer.name)
-        return drive(find_head(has, stored if known is None else max(known, stored)))
-
-    def _ask(self, now: float) -> bool:
-        plan = self.planner.plan(self.peers.askable(now), now)
-        for request in plan.requests:
-            assert request.count <= self.run.range_blocks
-            answer = self.run.answer(request)
-            heappush(self.answers, (now + answer.seconds, self.run.count(), request, answer))
-        return bool(plan.requests)
-
-
-class WatchedVerdicts(Verdicts):
-    """The real verdicts; nobody honest may be blamed."""
-
-    def __init__(self, run: "Simulation", peers: Peers, planner: Planner) -> None:
-        super().__init__(peers, planner)
-        self._run = run
-
-    def blame(
-        self, peer: str, component: Component, block: int, rule: str, detail: str, now: float
-    ) -> None:
-        sim = self._run.peer(peer)
-        if rule != poison.RULE and (sim is None or not sim.has_lied):
-            self._run.broken(
-                f"{peer} is blamed for {rule} of block {block} ({detail}) and was honest"
-            )
-        super().blame(peer, component, block, rule, detail, now)
-
-
-def drive(coroutine: Any) -> Any:
-    """Run a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
-
-
-# ---- one run -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a run went. ``trace`` is a hash of every event: equal for equal runs."""
@@ -440,45 +71,46 @@ class Outcome:
     failure: str = ""
 
 
-@dataclass
 class Simulation:
     """One run of one seed."""
 
-    world: World
-    seed: int
-    steps: int = 0
-    events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_SHOWN))
-    seen: deque[Any] = field(default_factory=lambda: deque(maxlen=32))
-
-    def __post_init__(self) -> None:
-        self.rng = rng = random.Random(self.seed)
-        self._trace = sha256()
-        self._counted = 0
-        self.network = Network(
-            tuple(TOPICS.values()), poison.record_of(tuple(TOPICS.values())), "faults"
-        )
+    def __init__(self, world: World, seed: int) -> None:
+        rng = random.Random(seed)
+        topics = tuple(TOPICS.values())
+        self.world = world
+        self.seed = seed
+        self.rng = rng
+        self.steps = 0
+        self.events: deque[str] = deque(maxlen=EVENTS_SHOWN)
+        self.seen: deque[Any] = deque(maxlen=SEEN_MAX)  # what may come once more
+        self.network = Network(topics, poison.record_of(topics), pipeline.FAULTS.name)
         self.range_blocks = rng.choice((2, 3, 4))
         self.memory_bytes = rng.choice((1, 20_000, 1 << 30))
         self.peers = crowd(rng, LENGTH)
+        self._trace = sha256()
+        self._counted = 0
         self._stored = -1
         self._stored_at = 0.0
         self._write_dies = ""
         self._fresh_store = True
-        self._mishaps = self._draw_mishaps()
         self._had = 0
         self._may_miss = False
-        rows = (*pipeline.FETCH, pipeline.ASSEMBLE, pipeline.COMMIT)
-        self._starts: dict[str, Callable[[], Process]] = {
-            row.name: lambda row=row: StageProcess(self, row.name, row)
-            for row in rows  # type: ignore[misc]
-        }
-        for index in range(VERIFY_WORKERS):
-            name = f"verify-{index}"
-            self._starts[name] = lambda name=name: StageProcess(self, name, pipeline.VERIFY)  # type: ignore[misc]
-        self._starts["p2p"] = lambda: P2PProcess(self, "p2p")
+        self._starts = self._processes()
         self.alive: dict[str, Process] = {}
-        self.dead: dict[str, float] = dict.fromkeys(self._starts, 0.0)
+        self.dead: dict[str, float] = dict.fromkeys(self._starts, 0.0)  # and when they start
+        self._mishaps = self._draw_mishaps()
+        self._victim = rng.choice(("", *self._starts))  # whom most mishaps of this run befall
         self._speed = {name: rng.choice((1.0, 1.0, 4.0, 16.0)) for name in self._starts}
+
+    def _processes(self) -> dict[str, Callable[[], Process]]:
+        rows = (*pipeline.FETCH, pipeline.ASSEMBLE, pipeline.COMMIT)
+        named: list[tuple[str, Stage[Any]]] = [(row.name, row) for row in rows]
+        named += [(f"{pipeline.VERIFY.name}-{n}", pipeline.VERIFY) for n in range(VERIFY_WORKERS)]
+        found: dict[str, Callable[[], Process]] = {
+            name: partial(StageProcess, self, name, row) for name, row in named
+        }
+        found[pipeline.P2P.name] = partial(P2PProcess, self, pipeline.P2P.name)
+        return found
 
     # ---- what the parts ask ------------------------------------------------------------------------------------------
 
@@ -496,6 +128,11 @@ class Simulation:
         """Return the peer of this name."""
         return next((peer for peer in self.peers if peer.name == name), None)
 
+    def is_connected(self, name: str) -> bool:
+        """Whether the peer of this name is there."""
+        peer = self.peer(name)
+        return peer is not None and peer.connected
+
     def note(self, who: str, does: str, what: object = "") -> None:
         """Write one event down."""
         line = f"{self.steps} {self.now:.3f} {who} {does} {_short(what)}"
@@ -505,10 +142,10 @@ class Simulation:
     def broken(self, what: str) -> None:
         """End the run: an invariant does not hold."""
         shown = "\n  ".join(self.events)
-        peers = ", ".join(peer.name for peer in self.peers)
+        names = ", ".join(peer.name for peer in self.peers)
         raise Broken(
             f"seed {self.seed}, step {self.steps}: {what}\n"
-            f"  peers: {peers}; ranges of {self.range_blocks}; memory {self.memory_bytes}\n  {shown}\n"
+            f"  peers: {names}; ranges of {self.range_blocks}; memory {self.memory_bytes}\n  {shown}\n"
             f"replay: HERA_SIM_SEED={self.seed} python -m pytest tests/flow/test_simulator.py"
         )
 
@@ -692,7 +329,7 @@ class Simulation:
             "repeat",
             "repeat",
         )
-        return sorted((rng.randrange(1200), rng.choice(kinds)) for _ in range(count))
+        return sorted((rng.randrange(700), rng.choice(kinds)) for _ in range(count))
 
     def _mishap(self, kind: str) -> None:
         self._had += 1
@@ -714,7 +351,8 @@ class Simulation:
             return
         if not self.alive:
             return
-        process = self.alive[rng.choice(list(self.alive))]
+        name = self._victim if rng.random() < 0.7 else ""
+        process = self.alive.get(name) or self.alive[rng.choice(list(self.alive))]
         if kind == "kill":
             process.wire.dies_in = rng.randrange(4)
             if rng.random() < 0.3:

@@ -21,7 +21,8 @@ from broker.memory import MemoryBroker
 from broker.protocol import Command, parse
 from broker.queues import Frames
 from tests.flow import simulator
-from tests.flow.simulator import Outcome, World
+from tests.flow.simulator import Outcome
+from tests.flow.world import World, opened
 from workers.assemble import Assembler
 from workers.commit.commit import Commit
 from workers.messages import BlockPart, BlockStored, BlockVerified
@@ -49,7 +50,7 @@ def folder() -> Iterator[Path]:
 
 def run_chunk(seeds: Sequence[int]) -> list[Outcome]:
     """Run seeds in this process."""
-    with folder() as path, simulator.opened(path) as world:
+    with folder() as path, opened(path) as world:
         return [simulator.run_seed(world, seed) for seed in seeds]
 
 
@@ -63,8 +64,8 @@ def run_all(seeds: Sequence[int]) -> list[Outcome]:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with folder() as path, simulator.opened(path) as opened:
-        yield opened
+    with folder() as path, opened(path) as world:
+        yield world
 
 
 @pytest.mark.skipif("HERA_SIM_SEED" in os.environ, reason="one seed is replayed")
