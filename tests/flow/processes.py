@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-WINDOW_BLOCKS = 6
+WINDOW_BLOCKS = 5
 TICK_S, TICK_S_MAX = 0.25, 8.0
 LOOK_S = 1.0
 

@@ -3,8 +3,8 @@
 A run draws everything from one ``random.Random(seed)``: which connection moves next, who works next, what each peer
 answers and when, and the mishaps: processes killed between any two of their messages, inside or beside a write of
 the store, a broker killed with all it held, workers taken for dead while they live, workers that hang, messages lost
-and messages that come once more. Simulated are time, connections (``network``) and peers (``peers``); a crash of
-commit closes and opens the store again.
+and messages that come once more. Simulated are time, connections (``network``) and peers (``peers``); after a
+crash of commit every third seed closes the store and opens it again.
 
 Checked at every step: no queue beyond its bound; at every write: the next block, once, and exactly the undisturbed
 one's bytes; at every blame: the peer has lied (or its message killed three workers); that the head moves on in
@@ -37,6 +37,9 @@ EVENTS_SHOWN = 40
 STEP_S = 0.002
 QUIET_S = 12.0  # longer than any process hangs
 VERIFY_WORKERS = 2
+REOPENED_EVERY = (
+    3  # seeds; in the others commit's successor reads the head of the store that is open
+)
 VERIFIED_EVERY = (
     8  # seeds; the others remember what verification, which is pure, said of the same bytes
 )
@@ -150,13 +153,16 @@ class Simulation:
         )
 
     def start(self, stage: Stage[Any]) -> Keeper[Any]:
-        """Start a stage; commit on the world's store, opened anew unless this run has only just begun."""
+        """Start a stage; commit on the world's store, of which it knows what is stored and no more."""
         if stage.name == pipeline.VERIFY.name and self.seed % VERIFIED_EVERY:
             return pure(self.world.remembered)(self.world.settings)
         if stage.name != pipeline.COMMIT.name:
             return stage.start(self.world.settings)
-        writer = self.world.writer if self._fresh_store else self.world.reopen()
+        if self.seed % REOPENED_EVERY == 0 and not self._fresh_store:
+            self.world.reopen()
         self._fresh_store = False
+        writer = self.world.writer
+        writer.begin_anew()
         writer.run = self
         return KeptOpen(writer)
 
@@ -238,6 +244,12 @@ class Simulation:
             self.broken("the store differs from the undisturbed one")
         trace = self._trace.hexdigest()
         return Outcome(self.seed, self.steps, self.now, self._had, trace)
+
+    def end(self) -> None:
+        """Let go of every connection."""
+        for process in self.alive.values():
+            process.wire.dies_in = None
+            process.link.abandon()
 
     def _step(self) -> None:
         while self._mishaps and self._mishaps[0][0] <= self.steps:
@@ -427,3 +439,5 @@ def run_seed(world: World, seed: int) -> Outcome:
     except AssertionError as broken:
         world.renew()
         return Outcome(seed, simulation.steps, 0.0, 0, "", failure=str(broken))
+    finally:
+        simulation.end()

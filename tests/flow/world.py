@@ -16,9 +16,9 @@ from workers.errors import PeerFault
 from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
 from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, Family
-from workers.store.writer import Writer
+from workers.store.writer import Writer, _read_head
 
-LENGTH = 8
+LENGTH = 7
 REMEMBERED_MAX = 4096
 
 
@@ -42,6 +42,10 @@ class WatchedWriter(Writer):
         self.run.before_write(block)
         super().store(block)
         self.run.after_write(block)
+
+    def begin_anew(self) -> None:
+        """Know only what is stored, as after opening."""
+        self._head = _read_head(self._rocks)
 
     def clear(self) -> None:
         """Delete every block and all that came with it."""
