@@ -46,6 +46,7 @@ from starknet.wire.sync_pb2 import (
 HEADERS, STATE_DIFFS, CLASSES = "headers", "state_diffs", "classes"
 TRANSACTIONS, EVENTS = "transactions", "events"
 
+STATE_DIFF_RULE = "header.state_diff_commitment.root"
 COUNT_MAX = 10_000_000  # of transactions, events or state changes in one block
 SIGNATURES_MAX = 4
 ALIAS_DATA_GAS = 32  # L1 data gas of one new state alias
@@ -146,6 +147,7 @@ class CheckedHeader:
     transactions: int
     events: int
     state_diff_length: int
+    state_diff_commitment: int | None  # None where the block hash does not bind it
     signature_pending: bool
 
 
@@ -233,8 +235,19 @@ def check_header(
             transactions=header.transactions.n_leaves,
             events=header.events.n_leaves,
             state_diff_length=header.state_diff_commitment.state_diff_length,
+            state_diff_commitment=(
+                get(header.state_diff_commitment, "root") if block.rules.receipts_in_hash else None
+            ),
             signature_pending=not signed,
         )
+
+
+def check_state_diff(commitment: int, state_diff: Sequence[StateDiffsResponse]) -> None:
+    """Check a state diff alone against what its header commits to; raises RuleBroken with ``state_diffs`` guilty."""
+    found = commitments.state_diff_commitment(_read_diff(state_diff))
+    if found != commitment:
+        detail = f"{found:#x} where the header has {commitment:#x}"
+        raise RuleBroken(STATE_DIFF_RULE, (STATE_DIFFS,), detail)
 
 
 def check_block(
@@ -519,11 +532,7 @@ def _check_counts(block: _Block) -> None:
 def _check_state_diff(block: _Block) -> None:
     if block.lacks(Missing.STATE_UPDATE):
         raise NotVerifiable("no state update is given")
-    with _reading(STATE_DIFFS):
-        try:
-            diff = commitments.read_state_diff(block.parts.state_diff)
-        except StateDiffError as error:
-            raise RuleBroken(error.rule, (STATE_DIFFS,), error.detail) from error
+    diff = _read_diff(block.parts.state_diff)
     stated = block.header.state_diff_commitment
     length = commitments.state_diff_length(diff)
     if length != stated.state_diff_length:
@@ -531,7 +540,15 @@ def _check_state_diff(block: _Block) -> None:
         raise RuleBroken("state_diff.length", block.suspects(STATE_DIFFS), detail)
     block.diff = diff
     root = commitments.state_diff_commitment(diff)
-    _compare(block, "header.state_diff_commitment.root", value(stated.root), root, STATE_DIFFS)
+    _compare(block, STATE_DIFF_RULE, value(stated.root), root, STATE_DIFFS)
+
+
+def _read_diff(state_diff: Sequence[StateDiffsResponse]) -> StateDiff:
+    with _reading(STATE_DIFFS):
+        try:
+            return commitments.read_state_diff(state_diff)
+        except StateDiffError as error:
+            raise RuleBroken(error.rule, (STATE_DIFFS,), error.detail) from error
 
 
 def _compare(block: _Block, rule: str, stated: int, found: int, component: str) -> None:

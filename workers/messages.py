@@ -26,6 +26,7 @@ class HeaderInfo:
     transactions: int
     events: int
     state_diff_length: int
+    state_diff_commitment: bytes = b""  # empty where the block hash does not bind it
 
 
 @dataclass(frozen=True)

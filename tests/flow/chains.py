@@ -47,13 +47,22 @@ def devnet(
     length: int, version: str = "0.13.4", first_07_block: int = 0
 ) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
     """Return the generated chain and its blocks."""
-    chain = Devnet(length=length, version=version, first_07_block=first_07_block)
+    return _generated(Devnet(length=length, version=version, first_07_block=first_07_block))
+
+
+def another_devnet(length: int) -> tuple[BlockAssembled, ...]:
+    """Return the blocks of a chain of the same name that another key has signed."""
+    return _generated(Devnet(seed=1, length=length))[1]
+
+
+def _generated(chain: Devnet) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
 
     class Generated(_Classes):
         def class_definition(self, class_hash: int) -> Any:
             return chain.class_definition(class_hash)
 
-    return chain, tuple(_blocks((chain.block(number) for number in range(length)), Generated({})))
+    answers = (chain.block(number) for number in range(chain.length))
+    return chain, tuple(_blocks(answers, Generated({})))
 
 
 def recorded(fixtures: Path, network: str, length: int) -> tuple[BlockAssembled, ...]:

@@ -1,11 +1,14 @@
 """The fetch stages cut one answer into parts of single blocks, and name the rule that a false answer breaks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
 
 from broker.codec import Body
+from starknet.commitments import read_state_diff, state_diff_commitment
+from starknet.felt import to_bytes32
 from starknet.network import Network
 from starknet.wire.delimited import join
 from starknet.wire.sync_pb2 import (
@@ -184,6 +187,24 @@ def test_a_false_state_diff_is_named_by_rule(message: StateDiffsResponse, rule: 
     with pytest.raises(PeerFault) as caught:
         cut_diffs([info(1, diff=need)], message)
     assert caught.value.rule == rule
+
+
+def test_a_state_diff_that_its_header_does_not_commit_to_names_no_classes() -> None:
+    """Who is asked for the classes that a false diff names would be blamed for not having them."""
+    true, false = contract(1, class_hash=9), contract(1, class_hash=8)
+    header = replace(
+        info(1, diff=1),
+        state_diff_commitment=to_bytes32(state_diff_commitment(read_state_diff([true]))),
+    )
+    assert len(cut_diffs([header], true)) == 2
+    with pytest.raises(PeerFault) as caught:
+        cut_diffs([header], false)
+    assert caught.value.rule == "header.state_diff_commitment.root"
+    assert caught.value.guilty == (Component.STATE_DIFFS,)
+
+
+def test_a_commitment_that_the_block_hash_does_not_bind_is_not_looked_at() -> None:
+    assert len(cut_diffs([info(1, diff=1, version="0.13.1")], contract(1, class_hash=8))) == 2
 
 
 def a_class(name: int) -> ClassesResponse:

@@ -60,6 +60,7 @@ def _check(settings: Settings, payload: bytes, number: int) -> CheckedHeader:
 
 
 def _info(checked: CheckedHeader) -> HeaderInfo:
+    commitment = checked.state_diff_commitment
     return HeaderInfo(
         number=checked.number,
         block_hash=to_bytes32(checked.block_hash),
@@ -67,4 +68,5 @@ def _info(checked: CheckedHeader) -> HeaderInfo:
         transactions=checked.transactions,
         events=checked.events,
         state_diff_length=checked.state_diff_length,
+        state_diff_commitment=b"" if commitment is None else to_bytes32(commitment),
     )

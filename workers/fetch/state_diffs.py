@@ -1,8 +1,14 @@
-"""Stage fetch-state_diffs: lets through state diffs of the stated length, and says which classes they need."""
+"""Stage fetch-state_diffs: lets through state diffs of the stated length, and says which classes they need.
+
+Where a header commits to its diff, that is checked here already: who is asked for the classes that a false diff names
+would be blamed for not having them.
+"""
 
 from collections.abc import Iterator
 
 from broker.codec import Body
+from starknet.block import RuleBroken, check_state_diff
+from starknet.felt import from_bytes
 from starknet.versions import rules_for
 from starknet.wire.sync_pb2 import StateDiffsResponse
 from workers.component import Component
@@ -24,6 +30,8 @@ ME = Component.STATE_DIFFS
 def cut(settings: Settings, received: StateDiffsReceived) -> Iterator[BlockPart | BodiesFetched]:
     """Yield one part a block, then how many there were with the classes they bring. Raises ``PeerFault``."""
     blocks = list(cut_by_weight(received.body, ME, received.headers, _need, _weigh))
+    for header, body in blocks:
+        _require_commitment(body, header)
     wanted = tuple(_classes(body, header) for header, body in blocks)
     for header, body in blocks:
         yield BlockPart(received.attempt, header.number, ME, received.peer, body)
@@ -47,6 +55,16 @@ def _weigh(payload: bytes, header: HeaderInfo) -> int:
             "state_diffs.empty", header.number, (ME,), "a contract diff without content"
         )
     return weight
+
+
+def _require_commitment(body: Body, header: HeaderInfo) -> None:
+    if not header.state_diff_commitment:
+        return
+    messages = [_parse(payload, header.number) for _, _, payload in frames(body, header.number, ME)]
+    try:
+        check_state_diff(from_bytes(header.state_diff_commitment), messages)
+    except RuleBroken as broken:
+        raise PeerFault(broken.rule, header.number, (ME,), broken.detail) from broken
 
 
 def _classes(body: Body, header: HeaderInfo) -> ClassesWanted:

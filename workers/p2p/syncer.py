@@ -1,4 +1,7 @@
-"""Drives the plan: asks peers what it says, hands their answers to the fetch stages, tells it what became of them."""
+"""Drives the plan: asks peers what it says, hands their answers to the fetch stages, tells it what became of them.
+
+What follows from an answer or from a stage's news is decided in ``verdicts``; here is what waits.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,6 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, HeadersFetched
 from workers.p2p import protocols
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
@@ -20,6 +22,7 @@ from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
 from workers.p2p.streams import BadAnswer
+from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
 
 TICK_SECONDS = 0.25
@@ -38,7 +41,6 @@ class Asked:
 
     requests: int = 0
     bytes_in: int = 0
-    faults: int = 0
 
 
 class Syncer:
@@ -55,6 +57,7 @@ class Syncer:
         memory_bytes: int,
     ) -> None:
         self.asked = Asked()
+        self.verdicts = Verdicts(peers, planner)
         self._chain_id = chain_id
         self._host = host
         self._peers = peers
@@ -67,7 +70,6 @@ class Syncer:
         self._iteration = 0
         self._news = trio.Event()
         self._stepped = trio.Event()
-        self._leaving: set[str] = set()
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -103,8 +105,9 @@ class Syncer:
                     action=stuck.action,
                 ),
             )
-        while self._leaving:
-            nursery.start_soon(self._host.disconnect, self._leaving.pop())
+        for peer in self.verdicts.leaving():
+            if peer in self._host.peers():
+                nursery.start_soon(self._host.disconnect, peer)
         if self._bridge.is_full:
             return
         plan = self._planner.plan(self._peers.askable(now), now)
@@ -139,10 +142,9 @@ class Syncer:
             room = partial(self._room, request)
             body = await self._ask(request.peer, request.component, wanted, room)
         except BadAnswer as error:
-            self._blame(request.peer, request.component, request.start, error.rule, error.detail)
+            self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
         except TooBig:
             self._planner.too_big(request, trio.current_time())
-            return None
         except (NoAnswer, CannotReach) as error:
             log.debug(
                 "No answer",
@@ -154,11 +156,10 @@ class Syncer:
                     why=str(error),
                 ),
             )
+            self._planner.failed(request, trio.current_time())
         else:
-            if body or request.component is not Component.HEADERS:
+            if self.verdicts.is_usable(request, body, trio.current_time()):
                 return body
-            self._peers.ended_at(request.peer, request.start - 1)  # no lie: it has no such block
-        self._planner.failed(request, trio.current_time())
         return None
 
     async def _room(self, request: Request, size_bytes: int) -> None:
@@ -179,36 +180,8 @@ class Syncer:
     # ---- what the stages say -------------------------------------------------------------------------------------
 
     def _handle(self, message: Any) -> None:
-        now = trio.current_time()
-        match message:
-            case HeadersFetched():
-                self._planner.headers_fetched(message, now)
-            case BodiesFetched():
-                self._planner.bodies_fetched(message, now)
-            case BlockStored():
-                self._planner.stored(message.number, message.block_hash, now)
-            case Fault():
-                for component, peer in zip(message.components, message.peers, strict=True):
-                    self._blame(peer, component, message.start, message.rule, message.detail)
-                self._planner.fault(message, now)
+        self.verdicts.heard(message, trio.current_time())
         self._news.set()
-
-    def _blame(self, peer: str, component: Component, block: int, rule: str, detail: str) -> None:
-        self.asked.faults += 1
-        seconds = 0.0 if peer == GATEWAY else self._peers.blame(peer, trio.current_time())
-        log.warning(
-            "A peer broke a rule: it is not asked for a while and the block is fetched from others",
-            extra=fields(
-                peer=peer,
-                block=block,
-                rule=rule,
-                component=component,
-                detail=detail,
-                not_asked_s=round(seconds),
-            ),
-        )
-        if peer in self._host.peers():
-            self._leaving.add(peer)
 
     async def _look_at_store(self) -> None:
         """See the head move also where the news of it was lost with a broker."""
@@ -255,6 +228,13 @@ class Syncer:
         try:
             yield
         except BadAnswer as error:
-            self._blame(peer, Component.HEADERS, self._planner.base, error.rule, error.detail)
+            self.verdicts.blame(
+                peer,
+                Component.HEADERS,
+                self._planner.base,
+                error.rule,
+                error.detail,
+                trio.current_time(),
+            )
         except (NoAnswer, CannotReach) as error:
             log.debug("Cannot ask for the head", extra=fields(peer=peer, why=str(error)))

@@ -98,6 +98,17 @@ def test_the_first_request_is_the_headers_of_the_first_hundred_blocks() -> None:
     assert message.count == 100
 
 
+def test_ranges_and_window_are_as_long_as_the_plan_is_told() -> None:
+    p = Planner(None, FIRST, GB, random.Random(0), range_blocks=3, window_blocks=6)
+    starts = []
+    for _ in range(5):
+        made = by_component(p.plan(ONE, 0.0))
+        if Component.HEADERS in made:
+            starts.append((made[Component.HEADERS].start, made[Component.HEADERS].count))
+            headers(p, made[Component.HEADERS])
+    assert starts == [(0, 3), (3, 3)]
+
+
 def test_headers_link_to_the_stored_head_and_then_to_the_last_verified_one() -> None:
     p = planner(head=41)
     (first,) = p.plan(ONE, 0.0).requests
