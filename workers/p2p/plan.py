@@ -34,6 +34,8 @@ RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 30.0
 # A fault may overtake the news that its range was cut; so long it is waited for before the range is asked again.
 HOLD_SECONDS = 0.5
+EXPLORED = 0.1  # of the requests go to any peer
+QUALITY_MIN = 1e-6
 SUSPECTS_MAX = 1024
 ATTEMPTS_KEPT = 8  # of one job: news of older ones is not heeded
 STUCK_SECONDS = 30.0
@@ -109,10 +111,11 @@ class Job:
 
 @dataclass(frozen=True)
 class PeerState:
-    """A peer that may be asked; ``head`` is the highest block it is known to have."""
+    """A peer that may be asked. ``head`` is the highest block it is known to have; the better one is asked more."""
 
     peer: str
     head: int
+    quality: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -413,7 +416,10 @@ class Planner:
     def _choose(
         self, job: Job, peers: Sequence[PeerState], busy: Counter[str], now: float
     ) -> PeerState | None:
-        """The peer with the fewest parts of this range, then the least busy one, then any."""
+        """The best peer, each request that it has making it worse; now and then any, so that none stays unknown.
+
+        No peer gets every part of a range while there is another.
+        """
         if job.needs_nobody:
             return PeerState(job.peer, job.end - 1)
         able = [p for p in peers if p.head >= job.start and busy[p.peer] < REQUESTS_PER_PEER_MAX]
@@ -423,9 +429,17 @@ class Planner:
         if not fresh:
             return None
         whole = [p for p in fresh if p.head >= job.end - 1] or fresh
-        span = job.span
+        used = job.span.used
+        others = [p for p in whole if used[p.peer] < len(Component) - 1] or whole
+        if self._rng.random() < EXPLORED:
+            fewest = min(used[p.peer] for p in others)
+            return self._rng.choice([p for p in others if used[p.peer] == fewest])
         return min(
-            whole, key=lambda p: (span.used[p.peer], busy[p.peer], self._rng.random(), p.peer)
+            others,
+            key=lambda p: (
+                (1 + 2 * used[p.peer] + busy[p.peer]) / max(p.quality, QUALITY_MIN),
+                self._rng.random(),
+            ),
         )
 
     def _ask(self, job: Job, peer: PeerState) -> Request:

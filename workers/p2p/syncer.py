@@ -26,7 +26,17 @@ TICK_SECONDS = 0.25
 LOOK_SECONDS = 1.0  # at the store's head, besides being told
 CHECKS_MAX = 8  # peers asked for their head at once
 CHECK_SECONDS = 60.0  # for one peer's head
+EMPTY = "answer.empty"
 ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 8 << 20, 64 << 20
+
+
+@dataclass(frozen=True)
+class LastFault:
+    """The newest fault, for those who ask why the node is stuck."""
+
+    peer: str
+    block: int
+    rule: str
 
 
 @dataclass
@@ -52,6 +62,7 @@ class Syncer:
         memory_bytes: int,
     ) -> None:
         self.asked = Asked()
+        self.last_fault: LastFault | None = None
         self._chain_id = chain_id
         self._host = host
         self._peers = peers
@@ -93,6 +104,7 @@ class Syncer:
                     seconds=stuck.seconds,
                     waits_for=stuck.waits_for,
                     action=stuck.action,
+                    **self._why_stuck(now),
                 ),
             )
         while self._leaving:
@@ -104,6 +116,17 @@ class Syncer:
             self._say_iteration(plan.requests)
         for request in plan.requests:
             nursery.start_soon(self._fetch, request)
+
+    def _why_stuck(self, now: float) -> dict[str, object]:
+        """How many peers are left to ask, and what the last fault was."""
+        why: dict[str, object] = {
+            "peers": len(self._peers),
+            "left_alone": self._peers.left_alone(now),
+        }
+        if self.last_fault is not None:
+            fault = self.last_fault
+            why |= {"last_fault": f"{fault.rule} by {fault.peer} in block {fault.block}"}
+        return why
 
     def _say_iteration(self, requests: tuple[Request, ...]) -> None:
         log.debug("Continuous iteration", extra=fields(i=self._iteration))
@@ -131,31 +154,28 @@ class Syncer:
             body = await self._ask(request.peer, request.component, wanted)
         except BadAnswer as error:
             self._blame(request.peer, request.component, request.start, error.rule, error.detail)
+        except NoAnswer as error:
+            self._blame(request.peer, request.component, request.start, error.rule, str(error))
         except TooBig:
             self._planner.too_big(request, trio.current_time())
             return None
-        except (NoAnswer, CannotReach) as error:
-            log.debug(
-                "No answer",
-                extra=fields(
-                    peer=request.peer,
-                    component=request.component,
-                    block=request.start,
-                    count=request.count,
-                    why=str(error),
-                ),
-            )
+        except CannotReach as error:
+            log.debug("No answer", extra=fields(peer=request.peer, why=str(error)))
         else:
             if body or request.component is not Component.HEADERS:
                 return body
-            self._peers.ended_at(request.peer, request.start - 1)  # no lie: it has no such block
+            # It has no such block: no lie, but then it should not have had it when asked for its head.
+            self._peers.ended_at(request.peer, request.start - 1)
+            self._blame(request.peer, request.component, request.start, EMPTY, "no headers came")
         self._planner.failed(request, trio.current_time())
         return None
 
     async def _ask(self, peer: str, component: Component, wanted: Range) -> bytes:
         self.asked.requests += 1
         name = protocols.protocol_id(self._chain_id, component)
+        began = trio.current_time()
         body = await ask(partial(self._host.open, peer, name), component, wanted, self._patience)
+        self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
         return body
 
@@ -171,24 +191,41 @@ class Syncer:
             case BlockStored():
                 self._planner.stored(message.number, message.block_hash, now)
             case Fault():
-                for component, peer in zip(message.components, message.peers, strict=True):
-                    self._blame(peer, component, message.start, message.rule, message.detail)
+                self._blame_senders(message)
                 self._planner.fault(message, now)
         self._news.set()
 
-    def _blame(self, peer: str, component: Component, block: int, rule: str, detail: str) -> None:
+    def _blame_senders(self, fault: Fault) -> None:
+        """Weigh a fault once for each peer that sent a guilty part."""
+        guilty = {
+            peer: component
+            for component, peer in zip(fault.components, fault.peers, strict=True)
+            if peer != GATEWAY
+        }
+        for peer, component in guilty.items():
+            self._blame(peer, component, fault.start, fault.rule, fault.detail, len(guilty))
+
+    def _blame(
+        self, peer: str, component: Component, block: int, rule: str, detail: str, suspects: int = 1
+    ) -> None:
         self.asked.faults += 1
-        seconds = 0.0 if peer == GATEWAY else self._peers.blame(peer, trio.current_time())
+        self.last_fault = LastFault(peer, block, rule)
+        verdict = self._peers.blame(peer, rule, suspects, trio.current_time())
+        said = fields(
+            peer=peer,
+            block=block,
+            rule=rule,
+            component=component,
+            detail=detail,
+            not_asked_s=round(verdict.seconds),
+            banned=verdict.is_banned,
+        )
+        if not verdict.seconds:
+            log.info("A peer is counted a fault: the block is fetched from others", extra=said)
+            return
         log.warning(
             "A peer broke a rule: it is not asked for a while and the block is fetched from others",
-            extra=fields(
-                peer=peer,
-                block=block,
-                rule=rule,
-                component=component,
-                detail=detail,
-                not_asked_s=round(seconds),
-            ),
+            extra=said,
         )
         if peer in self._host.peers():
             self._leaving.add(peer)
@@ -239,5 +276,9 @@ class Syncer:
             yield
         except BadAnswer as error:
             self._blame(peer, Component.HEADERS, self._planner.base, error.rule, error.detail)
-        except (NoAnswer, CannotReach) as error:
+        except TooBig as error:
+            self._blame(peer, Component.HEADERS, self._planner.base, "message.flood", str(error))
+        except NoAnswer as error:
+            self._blame(peer, Component.HEADERS, self._planner.base, error.rule, str(error))
+        except CannotReach as error:
             log.debug("Cannot ask for the head", extra=fields(peer=peer, why=str(error)))
