@@ -26,7 +26,7 @@ def show(folder: Path, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        _print_table(rows)
+        _print_lines(rows)
     return 0
 
 
@@ -101,16 +101,13 @@ def _state(peer: str, standing: Standing, orders: Orders, now: float) -> str:
     return "good"
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("peer", "state", "score", "kB/s", "reasons"):
-        table.add_column(column, justify="right" if column in ("score", "kB/s") else "left")
+def _print_lines(rows: list[dict[str, Any]]) -> None:
+    """One line a peer, however wide the terminal is: a PeerID that is cut off cannot be banned."""
+    if not rows:
+        click.echo("no peers are known yet")
     for row in rows:
         reasons = ", ".join(f"{rule} ×{count}" for rule, count in row["reasons"].items())
-        speed = str(row["bytes_per_second"] // 1000) if row["bytes_per_second"] else "-"
-        table.add_row(row["peer"], row["state"], f"{row['score']:.0f}", speed, reasons or "-")
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table if rows else "no peers are known yet")
+        speed = f"{row['bytes_per_second'] // 1000} kB/s" if row["bytes_per_second"] else "-"
+        click.echo(
+            f"{row['peer']}  score {row['score']:3.0f}  {speed:>10}  {row['state']}  {reasons or '-'}"
+        )
