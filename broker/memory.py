@@ -62,6 +62,10 @@ class MemoryBroker:
         """Return the seconds that have passed since the broker was made."""
         return self._now
 
+    def figures(self) -> dict[str, Any]:
+        """Return the state of every topic and worker (``Queues.figures``)."""
+        return self._queues.figures(self._now)
+
     def connect(self, identity: bytes) -> deque[list[bytes]]:
         """Return where messages for this connection will lie."""
         return self._inboxes.setdefault(identity, deque())

@@ -86,11 +86,11 @@ def _loop(stage: Stage[Any], keeper: Keeper[Any], link: Link, stop: Callable[[],
             link.status(counters.values())
             continue
         link.status(counters.begin(_number(delivery.message)))
-        _work(keeper, link, delivery, counters)
+        work(keeper, link, delivery, counters)
         link.status(counters.end())
 
 
-def _work(keeper: Keeper[Any], link: Link, delivery: Delivery[Any], counters: Counters) -> None:
+def work(keeper: Keeper[Any], link: Link, delivery: Delivery[Any], counters: Counters) -> None:
     """Give one message to the keeper, and tell the broker of everything that is finished by it."""
     try:
         for finished in keeper.take(delivery.ticket, delivery.message):

@@ -158,7 +158,12 @@ class Planner:
         memory_bytes: int,
         rng: random.Random,
         now: float = 0.0,
+        *,
+        range_blocks: int = RANGE_BLOCKS,
+        window_blocks: int = WINDOW_BLOCKS,
     ) -> None:
+        self._range_blocks = range_blocks
+        self._window_blocks = window_blocks
         self.base = 0 if head is None else head[0] + 1  # the next block to be stored
         self._hashes = {self.base - 1: GENESIS_PARENT if head is None else head[1]}
         self._frontier = self.base  # the first block without a verified header
@@ -395,8 +400,8 @@ class Planner:
         """Open the next range if its headers can be linked, it fits the window, and memory is left."""
         if self._opening is not None:
             return 0
-        count = min(RANGE_BLOCKS, target - self._frontier + 1)
-        if count <= 0 or self._frontier + count > self.base + WINDOW_BLOCKS:
+        count = min(self._range_blocks, target - self._frontier + 1)
+        if count <= 0 or self._frontier + count > self.base + self._window_blocks:
             return 0
         if self._spans and self.used_bytes > self._memory_bytes:
             return 0
@@ -544,8 +549,8 @@ class Planner:
         for number in numbers:
             self._repaired[number] = (self._next_attempt, times)
         wait = 0.0 if times == 1 else min(2.0 ** min(times - 2, 16), RETRY_SECONDS_MAX)
-        for first in range(numbers.start, numbers.stop, RANGE_BLOCKS):
-            size = min(RANGE_BLOCKS, numbers.stop - first)
+        for first in range(numbers.start, numbers.stop, self._range_blocks):
+            size = min(self._range_blocks, numbers.stop - first)
             self._add_repair(first, size, avoid, now + wait)
 
     def _add_repair(self, start: int, count: int, avoid: frozenset[str], at: float) -> None:

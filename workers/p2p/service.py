@@ -110,7 +110,7 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
         if syncer is not None:
             values["requests"] = syncer.asked.requests
             values["bytes_in"] = syncer.asked.bytes_in
-            values["faults"] = syncer.asked.faults
+            values["faults"] = syncer.verdicts.faults
             target = syncer.target()
             if target is not None and target >= 0:
                 values["target"] = target

@@ -1,4 +1,7 @@
-"""Drives the plan: asks peers what it says, hands their answers to the fetch stages, tells it what became of them."""
+"""Drives the plan: asks peers what it says, hands their answers to the fetch stages, tells it what became of them.
+
+What follows from an answer or from a stage's news is decided in ``verdicts``; here is what waits.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,6 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, HeadersFetched
 from workers.p2p import protocols
 from workers.p2p.ask import NoAnswer, Patience, TooBig, ask
 from workers.p2p.bridge import Bridge
@@ -20,23 +22,14 @@ from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
 from workers.p2p.streams import BadAnswer
+from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
 
 TICK_SECONDS = 0.25
 LOOK_SECONDS = 1.0  # at the store's head, besides being told
 CHECKS_MAX = 8  # peers asked for their head at once
 CHECK_SECONDS = 60.0  # for one peer's head
-EMPTY = "answer.empty"
 ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 8 << 20, 64 << 20
-
-
-@dataclass(frozen=True)
-class LastFault:
-    """The newest fault, for those who ask why the node is stuck."""
-
-    peer: str
-    block: int
-    rule: str
 
 
 @dataclass
@@ -45,7 +38,6 @@ class Asked:
 
     requests: int = 0
     bytes_in: int = 0
-    faults: int = 0
 
 
 class Syncer:
@@ -62,7 +54,7 @@ class Syncer:
         memory_bytes: int,
     ) -> None:
         self.asked = Asked()
-        self.last_fault: LastFault | None = None
+        self.verdicts = Verdicts(peers, planner)
         self._chain_id = chain_id
         self._host = host
         self._peers = peers
@@ -73,7 +65,6 @@ class Syncer:
         self._patience = Patience(bytes_max=answer_bytes)
         self._iteration = 0
         self._news = trio.Event()
-        self._leaving: set[str] = set()
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -104,11 +95,14 @@ class Syncer:
                     seconds=stuck.seconds,
                     waits_for=stuck.waits_for,
                     action=stuck.action,
-                    **self._why_stuck(now),
+                    peers=len(self._peers),
+                    left_alone=self._peers.left_alone(now),
+                    last_fault=self.verdicts.last_fault,
                 ),
             )
-        while self._leaving:
-            nursery.start_soon(self._host.disconnect, self._leaving.pop())
+        for peer in self.verdicts.leaving():
+            if peer in self._host.peers():
+                nursery.start_soon(self._host.disconnect, peer)
         if self._bridge.is_full:
             return
         plan = self._planner.plan(self._peers.askable(now), now)
@@ -116,17 +110,6 @@ class Syncer:
             self._say_iteration(plan.requests)
         for request in plan.requests:
             nursery.start_soon(self._fetch, request)
-
-    def _why_stuck(self, now: float) -> dict[str, object]:
-        """How many peers are left to ask, and what the last fault was."""
-        why: dict[str, object] = {
-            "peers": len(self._peers),
-            "left_alone": self._peers.left_alone(now),
-        }
-        if self.last_fault is not None:
-            fault = self.last_fault
-            why |= {"last_fault": f"{fault.rule} by {fault.peer} in block {fault.block}"}
-        return why
 
     def _say_iteration(self, requests: tuple[Request, ...]) -> None:
         log.debug("Continuous iteration", extra=fields(i=self._iteration))
@@ -153,21 +136,17 @@ class Syncer:
         try:
             body = await self._ask(request.peer, request.component, wanted)
         except BadAnswer as error:
-            self._blame(request.peer, request.component, request.start, error.rule, error.detail)
+            self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
         except NoAnswer as error:
-            self._blame(request.peer, request.component, request.start, error.rule, str(error))
+            self.verdicts.bad(request, error.rule, str(error), trio.current_time())
         except TooBig:
             self._planner.too_big(request, trio.current_time())
-            return None
         except CannotReach as error:
             log.debug("No answer", extra=fields(peer=request.peer, why=str(error)))
+            self._planner.failed(request, trio.current_time())
         else:
-            if body or request.component is not Component.HEADERS:
+            if self.verdicts.is_usable(request, body, trio.current_time()):
                 return body
-            # It has no such block: no lie, but then it should not have had it when asked for its head.
-            self._peers.ended_at(request.peer, request.start - 1)
-            self._blame(request.peer, request.component, request.start, EMPTY, "no headers came")
-        self._planner.failed(request, trio.current_time())
         return None
 
     async def _ask(self, peer: str, component: Component, wanted: Range) -> bytes:
@@ -182,53 +161,8 @@ class Syncer:
     # ---- what the stages say -------------------------------------------------------------------------------------
 
     def _handle(self, message: Any) -> None:
-        now = trio.current_time()
-        match message:
-            case HeadersFetched():
-                self._planner.headers_fetched(message, now)
-            case BodiesFetched():
-                self._planner.bodies_fetched(message, now)
-            case BlockStored():
-                self._planner.stored(message.number, message.block_hash, now)
-            case Fault():
-                self._blame_senders(message)
-                self._planner.fault(message, now)
+        self.verdicts.heard(message, trio.current_time())
         self._news.set()
-
-    def _blame_senders(self, fault: Fault) -> None:
-        """Weigh a fault once for each peer that sent a guilty part."""
-        guilty = {
-            peer: component
-            for component, peer in zip(fault.components, fault.peers, strict=True)
-            if peer != GATEWAY
-        }
-        for peer, component in guilty.items():
-            self._blame(peer, component, fault.start, fault.rule, fault.detail, len(guilty))
-
-    def _blame(
-        self, peer: str, component: Component, block: int, rule: str, detail: str, suspects: int = 1
-    ) -> None:
-        self.asked.faults += 1
-        self.last_fault = LastFault(peer, block, rule)
-        verdict = self._peers.blame(peer, rule, suspects, trio.current_time())
-        said = fields(
-            peer=peer,
-            block=block,
-            rule=rule,
-            component=component,
-            detail=detail,
-            not_asked_s=round(verdict.seconds),
-            banned=verdict.is_banned,
-        )
-        if not verdict.seconds:
-            log.info("A peer is counted a fault: the block is fetched from others", extra=said)
-            return
-        log.warning(
-            "A peer broke a rule: it is not asked for a while and the block is fetched from others",
-            extra=said,
-        )
-        if peer in self._host.peers():
-            self._leaving.add(peer)
 
     async def _look_at_store(self) -> None:
         """See the head move also where the news of it was lost with a broker."""
@@ -275,10 +209,14 @@ class Syncer:
         try:
             yield
         except BadAnswer as error:
-            self._blame(peer, Component.HEADERS, self._planner.base, error.rule, error.detail)
+            self._blame_for_head(peer, error.rule, error.detail)
         except TooBig as error:
-            self._blame(peer, Component.HEADERS, self._planner.base, "message.flood", str(error))
+            self._blame_for_head(peer, "message.flood", str(error))
         except NoAnswer as error:
-            self._blame(peer, Component.HEADERS, self._planner.base, error.rule, str(error))
+            self._blame_for_head(peer, error.rule, str(error))
         except CannotReach as error:
             log.debug("Cannot ask for the head", extra=fields(peer=peer, why=str(error)))
+
+    def _blame_for_head(self, peer: str, rule: str, detail: str) -> None:
+        block, now = self._planner.base, trio.current_time()
+        self.verdicts.blame(peer, Component.HEADERS, block, rule, detail, now)
