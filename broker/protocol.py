@@ -15,7 +15,7 @@ import msgpack
 VERSION = 1
 """Of the commands below. Raise it when their fields change."""
 
-MESSAGE_VERSION = 1
+MESSAGE_VERSION = 2
 """Of the messages inside. Raise it when a field of ``workers.messages`` changes; the broker refuses other workers."""
 
 BEAT_S = 1.0

@@ -57,7 +57,7 @@ def feed(
 
 
 def stored(block: BlockVerified) -> BlockStored:
-    return BlockStored(block.number, block.block_hash)
+    return BlockStored(block.attempt, block.number, block.block_hash)
 
 
 def head_number(db_path: Path) -> int | None:

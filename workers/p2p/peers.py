@@ -127,6 +127,22 @@ class Peers:
             state.head = number
             state.check.until = 0.0
 
+    def off_chain(self, peer: str, now: float) -> None:
+        """Ask ``peer`` for nothing until its head has been looked at again: it is on another chain than ours."""
+        state = self._connected.get(peer)
+        if state is not None:
+            state.head = None
+            state.check.fail(now)
+
+    def with_block(self, number: int, now: float) -> list[str]:
+        """The peers that may be asked and are known to have a block of that number."""
+        return [state.peer for state in self.askable(now) if state.head >= number]
+
+    def check_all(self) -> None:
+        """Have the head of every peer looked at again soon."""
+        for state in self._connected.values():
+            state.check.succeed()
+
     def answered(self, peer: str, size: int, seconds: float) -> None:
         """Note that ``peer`` gave ``size`` bytes in so many seconds."""
         self._standing(peer).answered(size, seconds)

@@ -14,11 +14,13 @@ from enum import Enum
 from broker.codec import Body
 from workers.component import Component
 from workers.messages import (
+    BlockStored,
     BodiesFetched,
     ClassesReceived,
     ClassesWanted,
     EventsReceived,
     Fault,
+    ForkSeen,
     HeaderInfo,
     HeadersFetched,
     HeadersReceived,
@@ -168,6 +170,7 @@ class Planner:
         self._hashes = {self.base - 1: GENESIS_PARENT if head is None else head[1]}
         self._frontier = self.base  # the first block without a verified header
         self._next_attempt = first_attempt
+        self._oldest = 0  # what was stored by older attempts is of a chain that was left
         self._memory_bytes = memory_bytes
         self._rng = rng
         self._spans: list[Span] = []
@@ -318,6 +321,25 @@ class Planner:
         if job.component is not Component.HEADERS and (job.faults > 1 or blames_header):
             self._repair_fault(news, now)
 
+    def fork_seen(self, news: ForkSeen, now: float) -> None:
+        """Ask others for the headers that ``news.peer`` has of another chain."""
+        job = self._by_attempt.get(news.attempt)
+        if job is not None:
+            self._retry(job, {news.peer}, now)
+
+    def retreat(self, number: int, block_hash: bytes) -> int:
+        """Go on after block ``number``, whatever was under way; return an attempt above all until now."""
+        self.base = number + 1
+        self._hashes = {number: block_hash}
+        self._reset()
+        self._oldest = self.new_attempt()
+        return self._oldest
+
+    def block_stored(self, news: BlockStored, now: float) -> None:
+        """Move the window, unless the block belongs to a chain that was left."""
+        if news.attempt >= self._oldest:
+            self.stored(news.number, news.block_hash, now)
+
     def stored(self, number: int, block_hash: bytes, now: float) -> None:
         """Move the window: block ``number`` is durable."""
         if number < self.base:
@@ -371,6 +393,15 @@ class Planner:
         newest = self._next_attempt
         self._repair(self.base, lowest.end - self.base, frozenset(), newest, now)
         return Stuck(self.base, seconds, "the stages", "the lowest range is fetched anew")
+
+    def new_attempt(self) -> int:
+        """A number above those of all requests until now."""
+        self._next_attempt += 1
+        return self._next_attempt - 1
+
+    def hash_of(self, number: int) -> bytes | None:
+        """The hash of a block under way, as far as its header is verified, or of the stored head."""
+        return self._hashes.get(number)
 
     # ---- what is under way ---------------------------------------------------------------------------------------
 
@@ -450,8 +481,7 @@ class Planner:
     def _ask(self, job: Job, peer: PeerState) -> Request:
         if peer.head < job.end - 1:
             self._shorten(job, peer.head - job.start + 1)
-        job.attempt = self._next_attempt
-        self._next_attempt += 1
+        job.attempt = self.new_attempt()
         job.peer = peer.peer
         job.state = State.ASKED
         self._by_attempt[job.attempt] = job

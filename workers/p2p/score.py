@@ -23,6 +23,7 @@ RULE_CHARS_MAX = 64
 LIE_POINTS = 100.0  # what no honest peer sends
 DOUBT_POINTS = 30.0  # an era's hashes cannot tell which of several senders lied
 WEAKNESS_POINTS = {
+    "header.parent": 10.0,  # told by commit, of a header that is signed: the chain forked, or was just taken back
     "answer.empty": 10.0,  # for blocks it had when asked for its head
     "fin.missing": 15.0,
     "request.stalled": 10.0,

@@ -21,6 +21,7 @@ from workers.p2p.host import CannotReach, Host
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
+from workers.p2p.reorg import Reorg
 from workers.p2p.streams import BadAnswer
 from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
@@ -62,6 +63,7 @@ class Syncer:
         self._bridge = bridge
         self._view = view
         answer_bytes = min(max(memory_bytes // 4, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._iteration = 0
         self._news = trio.Event()
@@ -72,6 +74,7 @@ class Syncer:
             nursery.start_soon(self._bridge.pump, self._handle)
             nursery.start_soon(self._look_at_store)
             nursery.start_soon(self._check_heads)
+            nursery.start_soon(self._reorg.run)
             while True:
                 self._step(nursery, trio.current_time())
                 with trio.move_on_after(TICK_SECONDS):
@@ -103,7 +106,7 @@ class Syncer:
         for peer in self.verdicts.leaving():
             if peer in self._host.peers():
                 nursery.start_soon(self._host.disconnect, peer)
-        if self._bridge.is_full:
+        if self._bridge.is_full or self._reorg.is_retreating:
             return
         plan = self._planner.plan(self._peers.askable(now), now)
         if plan.opened:
@@ -161,14 +164,15 @@ class Syncer:
     # ---- what the stages say -------------------------------------------------------------------------------------
 
     def _handle(self, message: Any) -> None:
-        self.verdicts.heard(message, trio.current_time())
+        if not self._reorg.heard(message):
+            self.verdicts.heard(message, trio.current_time())
         self._news.set()
 
     async def _look_at_store(self) -> None:
         """See the head move also where the news of it was lost with a broker."""
         while True:
             head = await self._view.head()
-            if head is not None:
+            if head is not None and not self._reorg.is_retreating:
                 self._planner.stored(head.number, head.block_hash, trio.current_time())
             await trio.sleep(LOOK_SECONDS)
 

@@ -41,12 +41,12 @@ class Verdicts:
             case BodiesFetched():
                 self._planner.bodies_fetched(message, now)
             case BlockStored():
-                self._planner.stored(message.number, message.block_hash, now)
+                self._planner.block_stored(message, now)
             case Fault():
-                self._blame_senders(message, now)
+                self.blame_senders(message, now)
                 self._planner.fault(message, now)
 
-    def _blame_senders(self, fault: Fault, now: float) -> None:
+    def blame_senders(self, fault: Fault, now: float) -> None:
         """Weigh a fault once for each peer that sent a guilty part."""
         parts = zip(fault.peers, fault.components, strict=True)
         guilty = {peer: component for peer, component in parts if peer != GATEWAY}
