@@ -267,6 +267,9 @@ def gateway() -> None:
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the devnet."
 )
+@click.option(
+    "--fork-at", type=click.IntRange(1), metavar="N", help="From block N on, another chain."
+)
 @_protocol_version
 def serve(
     folder: Path | None,
@@ -275,6 +278,7 @@ def serve(
     port_text: str,
     blocks: int,
     seed: int,
+    fork_at: int | None,
     protocol_version: str,
 ) -> None:
     """Serve the recorded network in FOLDER, or a generated one with --devnet."""
@@ -286,7 +290,13 @@ def serve(
     sys.exit(
         _one_line(
             lambda: processes.run_gateway(
-                folder, host, number, blocks=blocks, seed=seed, version=protocol_version
+                folder,
+                host,
+                number,
+                blocks=blocks,
+                seed=seed,
+                version=protocol_version,
+                fork_at=fork_at,
             )
         )
     )

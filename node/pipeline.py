@@ -81,8 +81,8 @@ P2P_SERVE = Source("p2p", main=p2p.main)  # a feeder node's: answers peers, asks
 FEEDER = Source(
     "feeder",
     main=feeder.main,
-    takes=(BLOCKS_STORED, FAULTS),
-    gives=(BLOCKS_ASSEMBLED,),
+    takes=(BLOCKS_STORED, BLOCKS_UNDONE, FAULTS),
+    gives=(BLOCKS_ASSEMBLED, RETREATS),
 )
 RPC = Source("rpc", main=rpc.main)
 

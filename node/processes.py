@@ -116,7 +116,14 @@ def run_broker(config: Config) -> int:
 
 
 def run_gateway(
-    folder: Path | None, host: str, port: int, *, blocks: int, seed: int, version: str
+    folder: Path | None,
+    host: str,
+    port: int,
+    *,
+    blocks: int,
+    seed: int,
+    version: str,
+    fork_at: int | None = None,
 ) -> int:
     """Serve the recorded folder, or a generated chain of ``version`` if there is none, until SIGTERM."""
     from starknet.versions import UnknownVersion
@@ -137,7 +144,7 @@ def run_gateway(
             from workers.gateway.generated import Generated
 
             named = version_named(version)
-            source = Generated(Devnet(seed=seed, length=blocks, version=named))
+            source = Generated(Devnet(seed=seed, length=blocks, version=named, fork_at=fork_at))
         gateway.serve(source, host, port)
     except GatewayError as error:
         raise ConfigError(str(error)) from None

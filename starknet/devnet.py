@@ -60,6 +60,7 @@ class Devnet:
     """One generated chain of ``length`` blocks, made in order and kept once a block is asked for.
 
     Raises UnknownVersion. Blocks below ``first_07_block`` are of the form before Starknet 0.7; they have no version.
+    From block ``fork_at`` on it is another chain of the same sequencer.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Devnet:
         version: str = "0.13.4",
         chain_id: str = "SN_HERA_DEVNET",
         first_07_block: int = 0,
+        fork_at: int | None = None,
     ) -> None:
         assert length >= 0
         assert first_07_block == 0 or version == ""
@@ -90,6 +92,7 @@ class Devnet:
             first_07_block=first_07_block,
         )
         self._world = _World(random.Random(f"{chain_id} {version} {seed}"))
+        self._fork_at = fork_at
         self._state = _State()
         self._blocks: list[tuple[Json, Json, Json]] = []
         self._hashes: list[int] = []
@@ -123,6 +126,8 @@ class Devnet:
     def _extend(self) -> None:
         """Make the next block: contents, then what they commit to, then the signature over it all."""
         number = len(self._blocks)
+        if number == self._fork_at:
+            self._world.random.seed(f"fork at {number}")
         prices = _prices(number, self._age.prices)
         draft = _Draft(number, self._network, self._age, self._rules, prices)
         if self._age.old_hashes and number >= HASH_LAG:
