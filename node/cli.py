@@ -203,6 +203,54 @@ def build(db_path: Path, out: Path) -> None:
     sys.exit(_one_line(lambda: made.build(db_path, out)))
 
 
+def _folder(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that names a node's folder."""
+    return click.option(
+        "--db-path",
+        required=True,
+        envvar="HERA_DB_PATH",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="The node's folder.",
+    )(function)
+
+
+@cli.group()
+def peers() -> None:
+    """How the peers of a node stand, and bans. The node may run or not."""
+
+
+@peers.command("list")
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def list_peers(db_path: Path, as_json: bool) -> None:
+    """Show each known peer: its score (0 is best), what it was counted, and if it is left alone."""
+    from node import peers as shown
+
+    sys.exit(_one_line(lambda: shown.show(db_path, as_json=as_json)))
+
+
+@peers.command()
+@_folder
+@click.argument("peer")
+@click.option("--why", default="", metavar="TEXT", help="A note for yourself.")
+def ban(db_path: Path, peer: str, why: str) -> None:
+    """Refuse PEER (its PeerID) until it is unbanned."""
+    from node import peers as shown
+
+    sys.exit(_one_line(lambda: shown.ban(db_path, peer, why)))
+
+
+@peers.command()
+@_folder
+@click.argument("peer")
+def unban(db_path: Path, peer: str) -> None:
+    """Speak with PEER again and forget its faults."""
+    from node import peers as shown
+
+    sys.exit(_one_line(lambda: shown.unban(db_path, peer)))
+
+
 @cli.group()
 def keys() -> None:
     """Keys of brokers and workers on different machines. Each machine makes its own; only public ones travel."""
@@ -284,6 +332,9 @@ def gateway() -> None:
     type=click.IntRange(0, 2000),
     help="Transactions as large as mainnet's in each block of the devnet.",
 )
+@click.option(
+    "--fork-at", type=click.IntRange(1), metavar="N", help="From block N on, another chain."
+)
 @_protocol_version
 def serve(
     folder: Path | None,
@@ -293,6 +344,7 @@ def serve(
     blocks: int,
     seed: int,
     heavy_calls: int,
+    fork_at: int | None,
     protocol_version: str,
 ) -> None:
     """Serve the recorded network in FOLDER, or a generated one with --devnet."""
@@ -311,6 +363,7 @@ def serve(
                 seed=seed,
                 version=protocol_version,
                 heavy_calls=heavy_calls,
+                fork_at=fork_at,
             )
         )
     )

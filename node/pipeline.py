@@ -16,13 +16,16 @@ from workers.messages import (
     BlockAssembled,
     BlockPart,
     BlockStored,
+    BlocksUndone,
     BlockVerified,
     BodiesFetched,
     ClassesReceived,
     EventsReceived,
     Fault,
+    ForkSeen,
     HeadersFetched,
     HeadersReceived,
+    Retreat,
     StateDiffsReceived,
     TransactionsReceived,
 )
@@ -54,19 +57,23 @@ BLOCKS_VERIFIED = Topic(
     "blocks.verified", BlockVerified, items_max=2 * WINDOW_BLOCKS, bytes_max=512 * MIB
 )
 BLOCKS_STORED = Topic("blocks.stored", BlockStored, items_max=2 * WINDOW_BLOCKS, bytes_max=MIB)
+FORKS_SEEN = Topic("forks.seen", ForkSeen, items_max=64, bytes_max=MIB)
+RETREATS = Topic("retreats", Retreat, items_max=4, bytes_max=MIB)
+BLOCKS_UNDONE = Topic("blocks.undone", BlocksUndone, items_max=64, bytes_max=MIB)
 FAULTS = Topic("faults", Fault, items_max=2048, bytes_max=16 * MIB)
 
 # ---- processes with a loop of their own: they speak with the outside --------------------------------------------
 P2P = Source(
     "p2p",
     main=p2p.main,
-    takes=(HEADERS_FETCHED, BODIES_FETCHED, BLOCKS_STORED, FAULTS),
+    takes=(HEADERS_FETCHED, BODIES_FETCHED, FORKS_SEEN, BLOCKS_STORED, BLOCKS_UNDONE, FAULTS),
     gives=(
         HEADERS_RECEIVED,
         STATE_DIFFS_RECEIVED,
         CLASSES_RECEIVED,
         TRANSACTIONS_RECEIVED,
         EVENTS_RECEIVED,
+        RETREATS,
     ),
     credit=256,
 )
@@ -74,8 +81,8 @@ P2P_SERVE = Source("p2p", main=p2p.main)  # a feeder node's: answers peers, asks
 FEEDER = Source(
     "feeder",
     main=feeder.main,
-    takes=(BLOCKS_STORED, FAULTS),
-    gives=(BLOCKS_ASSEMBLED,),
+    takes=(BLOCKS_STORED, BLOCKS_UNDONE, FAULTS),
+    gives=(BLOCKS_ASSEMBLED, RETREATS),
 )
 RPC = Source("rpc", main=rpc.main)
 
@@ -85,7 +92,7 @@ FETCH = (
         "fetch-headers",
         takes=HEADERS_RECEIVED,
         start=pure(fetch.headers.cut),
-        gives=(HEADERS_FETCHED, BLOCK_PARTS, FAULTS),
+        gives=(HEADERS_FETCHED, FORKS_SEEN, BLOCK_PARTS, FAULTS),
         credit=4,
     ),
     Stage(
@@ -132,9 +139,10 @@ COMMIT = Stage(
     "commit",
     takes=BLOCKS_VERIFIED,
     start=commit.start,
-    gives=(BLOCKS_STORED, FAULTS),
+    gives=(BLOCKS_STORED, BLOCKS_UNDONE, FAULTS),
     credit=2 * WINDOW_BLOCKS,
     patience_s=600,
+    also=(RETREATS,),
 )
 
 PIPELINE = (*FETCH, ASSEMBLE, VERIFY, COMMIT)

@@ -168,6 +168,7 @@ def run_gateway(
     seed: int,
     version: str,
     heavy_calls: int = 0,
+    fork_at: int | None = None,
 ) -> int:
     """Serve the recorded folder, or a generated chain of ``version`` if there is none, until SIGTERM."""
     from starknet.versions import UnknownVersion
@@ -188,7 +189,9 @@ def run_gateway(
             from workers.gateway.generated import Generated
 
             named = version_named(version)
-            chain = Devnet(seed=seed, length=blocks, version=named, heavy_calls=heavy_calls)
+            chain = Devnet(
+                seed=seed, length=blocks, version=named, heavy_calls=heavy_calls, fork_at=fork_at
+            )
             source = Generated(chain)
         gateway.serve(source, host, port)
     except GatewayError as error:

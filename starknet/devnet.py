@@ -63,6 +63,7 @@ class Devnet:
 
     Raises UnknownVersion. Blocks below ``first_07_block`` are of the form before Starknet 0.7; they have no version.
     ``heavy_calls`` more transactions come in each block but the first, each as large as mainnet's.
+    From block ``fork_at`` on it is another chain of the same sequencer.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Devnet:
         chain_id: str = "SN_HERA_DEVNET",
         first_07_block: int = 0,
         heavy_calls: int = 0,
+        fork_at: int | None = None,
     ) -> None:
         assert length >= 0
         assert first_07_block == 0 or version == ""
@@ -95,6 +97,7 @@ class Devnet:
         )
         self._world = _World(random.Random(f"{chain_id} {version} {seed}"))
         self._heavy_calls = heavy_calls
+        self._fork_at = fork_at
         self._state = _State()
         self._blocks: list[tuple[Json, Json, Json]] = []
         self._hashes: list[int] = []
@@ -128,6 +131,8 @@ class Devnet:
     def _extend(self) -> None:
         """Make the next block: contents, then what they commit to, then the signature over it all."""
         number = len(self._blocks)
+        if number == self._fork_at:
+            self._world.random.seed(f"fork at {number}")
         prices = _prices(number, self._age.prices)
         draft = _Draft(number, self._network, self._age, self._rules, prices)
         if self._age.old_hashes and number >= HASH_LAG:

@@ -1,7 +1,8 @@
 """Stage assemble: holds the parts of a block until all five are there, then hands the whole block on.
 
 A part is finished only together with its block, so that a crash loses nothing: the broker hands the held parts out
-again. A part fetched anew (greater ``attempt``) replaces the one it repairs.
+again. A part fetched anew (greater ``attempt``) replaces the one it repairs. Parts of two blocks of one number (the
+network left our chain) are never joined: those of the newer attempt stay.
 """
 
 from collections.abc import Iterable
@@ -29,6 +30,15 @@ class Assembler:
             return
         yield from self._forget_stored(message.number)
         held = self._blocks.setdefault(message.number, {})
+        other = next(
+            (old for old in held.values() if old[1].block_hash != message.block_hash), None
+        )
+        if other is not None:
+            if message.attempt < other[1].attempt:
+                yield Finished((ticket,))
+                return
+            yield Finished(tuple(old for old, _ in held.values()))
+            held.clear()
         before = held.get(message.component)
         if before is not None and before[1].attempt > message.attempt:
             yield Finished((ticket,))

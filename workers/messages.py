@@ -34,6 +34,7 @@ class ClassesWanted:
     """Which classes block ``number`` brings: ``declared`` must come, ``deployed`` may (first use before 0.9)."""
 
     number: int
+    block_hash: bytes
     declared: tuple[bytes, ...]
     deployed: tuple[bytes, ...]
 
@@ -43,7 +44,10 @@ class ClassesWanted:
 
 @dataclass(frozen=True)
 class HeadersReceived:
-    """`peer` claims these headers follow the block whose hash is ``parent_hash``."""
+    """`peer` claims these headers follow the block whose hash is ``parent_hash``; empty: whichever block it may be.
+
+    Without a parent the answer is only looked at (where does a fork begin?): no part of it goes to assembly.
+    """
 
     attempt: int
     start: int
@@ -131,6 +135,15 @@ class HeadersFetched:
 
 
 @dataclass(frozen=True)
+class ForkSeen:
+    """`peer` has a header ``number`` that the sequencer signed and that follows another block than ours."""
+
+    attempt: int
+    number: int
+    peer: str
+
+
+@dataclass(frozen=True)
 class BodiesFetched:
     """``count`` whole blocks of ``component`` were cut from the answer; ``classes`` only from state diffs."""
 
@@ -147,10 +160,11 @@ class BodiesFetched:
 
 @dataclass(frozen=True)
 class BlockPart:
-    """One part of one block, as `peer` sent it."""
+    """One part of one block, as `peer` sent it; ``block_hash`` is that of the header it was asked for."""
 
     attempt: int
     number: int
+    block_hash: bytes
     component: Component
     peer: str
     body: Body
@@ -192,6 +206,27 @@ class BlockVerified:
 @dataclass(frozen=True)
 class BlockStored:
     """commit -> p2p or feeder: durable; may be served, and the window moves on."""
+
+    attempt: int
+    number: int
+    block_hash: bytes
+
+
+@dataclass(frozen=True)
+class Retreat:
+    """p2p or feeder -> commit: the network's chain leaves ours after block ``number``: take back all above it.
+
+    Blocks of attempts before this one belong to the chain that is left.
+    """
+
+    attempt: int
+    number: int
+    block_hash: bytes
+
+
+@dataclass(frozen=True)
+class BlocksUndone:
+    """commit -> p2p or feeder: nothing above block ``number`` is stored any more."""
 
     number: int
     block_hash: bytes

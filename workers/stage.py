@@ -37,11 +37,11 @@ class Keeper(Protocol[Taken_contra]):
 
 @dataclass(frozen=True)
 class Stage(Generic[Taken]):
-    """A process that takes one topic. ``start`` opens what it needs and returns its keeper.
+    """A process that takes one topic, as a rule. ``start`` opens what it needs and returns its keeper.
 
-    ``gives`` are the topics of its outputs; an output goes to the topic that carries its type.
-    ``credit`` is how many messages one process may hold leased at once; ``patience_s`` how long it may take over one
-    before it is ended as hanging (``workers.watchdog``).
+    ``gives`` are the topics of its outputs; an output goes to the topic that carries its type. ``also`` are topics
+    that its keeper takes besides. ``credit`` is how many messages one process may hold leased at once; ``patience_s``
+    how long it may take over one before it is ended as hanging (``workers.watchdog``).
     """
 
     name: str
@@ -50,11 +50,12 @@ class Stage(Generic[Taken]):
     gives: tuple[Topic[Any], ...]
     credit: int = 1
     patience_s: float = 120.0
+    also: tuple[Topic[Any], ...] = ()
 
     @property
     def taken(self) -> tuple[Topic[Any], ...]:
         """The topics it takes, as a ``Source`` has them."""
-        return (self.takes,)
+        return (self.takes, *self.also)
 
 
 @dataclass(frozen=True)

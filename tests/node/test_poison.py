@@ -24,7 +24,7 @@ from workers.p2p.plan import BODIES, PeerState
 
 BODY = Body(b"body")
 INFO = HeaderInfo(7, bytes(32), "0.13.4", 1, 1, 1)
-WANTED = ClassesWanted(7, (), ())
+WANTED = ClassesWanted(7, bytes(32), (), ())
 PEERS = ("a", "b", "c", "d", "e")
 ALL = tuple(Component)
 
@@ -36,7 +36,7 @@ ALL = tuple(Component)
         (EventsReceived(3, 7, "b", (INFO, INFO), BODY), 7, 2, (Component.EVENTS,), ("b",)),
         (ClassesReceived(3, 7, "c", (WANTED,), BODY), 7, 1, (Component.CLASSES,), ("c",)),
         (
-            BlockPart(3, 7, Component.TRANSACTIONS, "d", BODY),
+            BlockPart(3, 7, bytes(32), Component.TRANSACTIONS, "d", BODY),
             7,
             1,
             (Component.TRANSACTIONS,),
@@ -60,7 +60,7 @@ def test_it_becomes_a_fault_of_the_parts_it_held(
 
 
 def test_a_message_that_holds_no_part_becomes_nothing() -> None:
-    assert through_the_broker(BlockStored(7, bytes(32))) is None
+    assert through_the_broker(BlockStored(3, 7, bytes(32))) is None
 
 
 def test_a_message_that_nobody_can_read_becomes_nothing() -> None:

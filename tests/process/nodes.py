@@ -133,9 +133,9 @@ def nodes(folder: Path) -> Iterator[Callable[..., Node]]:
 
 
 @contextmanager
-def gateway(*arguments: str) -> Iterator[str]:
-    """Serve a local feeder gateway; give its base URL."""
-    port = free_port()
+def gateway(*arguments: str, port: int = 0) -> Iterator[str]:
+    """Serve a local feeder gateway, on a free port unless one is given; give its base URL."""
+    port = port or free_port()
     process = subprocess.Popen(
         [*HERA, "gateway", "serve", *arguments, "--port", str(port)],
         stdout=subprocess.DEVNULL,

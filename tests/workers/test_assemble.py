@@ -10,10 +10,15 @@ from workers.messages import BlockAssembled, BlockPart
 from workers.stage import Finished
 
 
-def part(number: int, component: Component, attempt: int = 1, peer: str = "p") -> BlockPart:
-    return BlockPart(
-        attempt, number, component, peer, Body(f"{component}-{number}-{attempt}".encode())
-    )
+def part(
+    number: int,
+    component: Component,
+    attempt: int = 1,
+    peer: str = "p",
+    block_hash: bytes = b"ours",
+) -> BlockPart:
+    body = Body(f"{component}-{number}-{attempt}".encode())
+    return BlockPart(attempt, number, block_hash, component, peer, body)
 
 
 def feed(stage: Assembler, *parts: BlockPart) -> list[Finished]:
@@ -43,6 +48,20 @@ def test_any_order_gives_every_block_once(order: list[tuple[int, Component]]) ->
     assert sorted(block.number for block in blocks(finished)) == [0, 1, 2, 3]
     tickets = [ticket for done in finished for ticket in done.tickets]
     assert sorted(tickets) == list(range(20))
+
+
+def test_parts_of_two_blocks_of_one_number_are_never_joined() -> None:
+    stage = Assembler()
+    ours = [part(7, component, attempt=1) for component in Component]
+    theirs = [part(7, component, attempt=2, block_hash=b"theirs") for component in Component]
+    assert feed(stage, *ours[:4]) == []
+    assert list(stage.take(10, theirs[4])) == [Finished((0, 1, 2, 3))]
+    assert list(stage.take(11, ours[4])) == [Finished((11,))], "the older block is given up"
+    (block,) = blocks(
+        [done for i, message in enumerate(theirs[:4]) for done in stage.take(20 + i, message)]
+    )
+    assert block.header == theirs[0].body
+    assert block.attempt == 2
 
 
 def test_a_part_fetched_again_replaces_the_older_one_and_an_older_one_is_dropped() -> None:

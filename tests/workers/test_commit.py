@@ -14,7 +14,7 @@ from tests.settings import settings_of
 from tests.workers import blocks as made
 from workers.commit import commit
 from workers.component import Component
-from workers.messages import BlockStored, BlockVerified, Fault
+from workers.messages import BlockStored, BlocksUndone, BlockVerified, Fault, Retreat
 from workers.settings import Settings
 from workers.stage import Finished, Keeper
 from workers.store import StoreError
@@ -56,8 +56,8 @@ def feed(
     return [done for block in blocks for done in keeper.take(next(numbers), block)]
 
 
-def stored(block: BlockVerified) -> BlockStored:
-    return BlockStored(block.number, block.block_hash)
+def stored(block: BlockVerified, attempt: int | None = None) -> BlockStored:
+    return BlockStored(attempt or block.attempt, block.number, block.block_hash)
 
 
 def head_number(db_path: Path) -> int | None:
@@ -130,7 +130,7 @@ def test_a_stored_block_that_comes_again_is_answered_with_what_is_stored(
     feed(keeper, chain[:3])
     other = replace(chain[1], block_hash=b"\5" * 32, attempt=9)
 
-    assert list(keeper.take(9, other)) == [Finished((9,), (stored(chain[1]),))]
+    assert list(keeper.take(9, other)) == [Finished((9,), (stored(chain[1], 9),))]
     assert head_number(tmp_path) == 2
 
 
@@ -146,7 +146,7 @@ def test_a_later_attempt_replaces_the_held_one_and_an_earlier_is_dropped(
     assert list(keeper.take(4, wrong)) == [Finished((4,))]
     assert list(keeper.take(5, chain[0])) == [
         Finished((5,), (stored(chain[0]),)),
-        Finished((3,), (stored(chain[1]),)),
+        Finished((3,), (stored(chain[1], 5),)),
     ]
 
 
@@ -166,7 +166,7 @@ def test_a_block_with_a_wrong_root_becomes_a_fault_of_its_peers_and_the_rest_wai
     assert fault.peers == ("headers-peer", "diffs-peer")
     assert finished[-1].tickets == ((2,) if held else (3,))
     assert [done.outputs for done in keeper.take(9, replace(chain[1], attempt=4))] == [
-        (stored(chain[1]),),
+        (stored(chain[1], 4),),
         (stored(chain[2]),),
     ]
 
@@ -193,6 +193,35 @@ def test_a_wrong_parent_and_a_missing_class_blame_who_sent_them(
     assert isinstance(fault, Fault)
     assert (fault.rule, fault.peers) == (rule, (peer,))
     assert head_number(tmp_path) is None
+
+
+def test_a_retreat_takes_blocks_back_and_lets_go_of_the_chain_that_is_left(
+    keeper: Keeper[BlockVerified | Retreat], chain: list[BlockVerified], tmp_path: Path
+) -> None:
+    feed(keeper, chain[:3])
+    three = digest(tmp_path)
+    feed(keeper, [chain[3], chain[4], chain[6]])
+    retreat = Retreat(attempt=50, number=2, block_hash=chain[2].block_hash)
+
+    assert list(keeper.take(20, retreat)) == [
+        Finished((3,)),  # block 6 was held
+        Finished((20,), (BlocksUndone(2, chain[2].block_hash),)),
+    ]
+    assert head_number(tmp_path) == 2
+    assert digest(tmp_path) == three
+    assert list(keeper.take(21, chain[3])) == [Finished((21,))], "a block of the chain left"
+    assert head_number(tmp_path) == 2
+    again = replace(chain[3], attempt=51)
+    assert list(keeper.take(22, again)) == [Finished((22,), (stored(again),))]
+
+
+def test_a_retreat_to_a_block_that_is_not_stored_changes_nothing(
+    keeper: Keeper[BlockVerified | Retreat], chain: list[BlockVerified], tmp_path: Path
+) -> None:
+    feed(keeper, chain[:3])
+    assert list(keeper.take(9, Retreat(50, 1, b"\7" * 32))) == [Finished((9,))]
+    assert list(keeper.take(9, Retreat(50, 77, chain[1].block_hash))) == [Finished((9,))]
+    assert head_number(tmp_path) == 2
 
 
 def test_a_restarted_stage_goes_on_where_the_store_is(

@@ -130,7 +130,7 @@ class Bench:
             assert block.number not in came
             came[block.number] = block
             while stored and told in came:
-                self.tell(BlockStored(told, bytes(32)))
+                self.tell(BlockStored(0, told, bytes(32)))
                 told += 1
         return came
 
@@ -312,7 +312,7 @@ def store(behind: Bench, writer: Writer, numbers: range) -> None:
             came[block.number] = block
         (verified,) = verify(behind.settings, came[number])
         writer.store(verified)
-        behind.tell(BlockStored(number, verified.block_hash))
+        behind.tell(BlockStored(0, number, verified.block_hash))
 
 
 def test_recorded_mainnet_verifies_and_each_class_comes_with_its_first_deployment(
@@ -496,7 +496,7 @@ def test_no_more_than_the_window_is_in_flight(tmp_path: Path) -> None:
         for _ in range(WINDOW_BLOCKS):
             assert behind.receive().number < WINDOW_BLOCKS
         assert behind.nothing_comes(0.5)
-        behind.tell(BlockStored(9, bytes(32)))
+        behind.tell(BlockStored(0, 9, bytes(32)))
         assert {behind.receive().number for _ in range(10)} == set(
             range(WINDOW_BLOCKS, WINDOW_BLOCKS + 10)
         )
@@ -524,7 +524,7 @@ def test_with_no_memory_to_spare_one_block_at_a_time_comes(
             held += 1
         assert held <= loop.REQUESTS_MAX
         for number in range(held):
-            behind.tell(BlockStored(number, bytes(32)))
+            behind.tell(BlockStored(0, number, bytes(32)))
         assert behind.receive().number == held
         assert behind.nothing_comes(0.5)
 

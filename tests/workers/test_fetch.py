@@ -73,9 +73,9 @@ def test_events_go_to_their_blocks_by_the_headers_counts() -> None:
     sent = [event(n) for n in range(1, 6)]
     outputs = cut_events([info(10, events=2), info(11), info(12, events=3)], *sent)
     assert outputs == [
-        BlockPart(5, 10, Component.EVENTS, "peer", body(*sent[:2])),
-        BlockPart(5, 11, Component.EVENTS, "peer", Body(b"")),
-        BlockPart(5, 12, Component.EVENTS, "peer", body(*sent[2:])),
+        BlockPart(5, 10, bytes([10]) * 32, Component.EVENTS, "peer", body(*sent[:2])),
+        BlockPart(5, 11, bytes([11]) * 32, Component.EVENTS, "peer", Body(b"")),
+        BlockPart(5, 12, bytes([12]) * 32, Component.EVENTS, "peer", body(*sent[2:])),
         BodiesFetched(5, Component.EVENTS, 10, 3, "peer", ()),
     ]
 
@@ -160,14 +160,17 @@ def test_state_diffs_count_values_nonces_class_hashes_and_declarations() -> None
         1,
         2,
         "peer",
-        (ClassesWanted(1, (felt(7),), ()), ClassesWanted(2, (), (felt(9),))),
+        (
+            ClassesWanted(1, bytes([1]) * 32, (felt(7),), ()),
+            ClassesWanted(2, bytes([2]) * 32, (), (felt(9),)),
+        ),
     )
 
 
 def test_from_0_14_1_a_declared_class_may_be_an_old_one_with_a_new_compiled_hash() -> None:
     outputs = cut_diffs([info(1, diff=1, version="0.14.1")], declared(7))
     (fetched,) = [out for out in outputs if isinstance(out, BodiesFetched)]
-    assert fetched.classes == (ClassesWanted(1, (), (felt(7),)),)
+    assert fetched.classes == (ClassesWanted(1, bytes([1]) * 32, (), (felt(7),)),)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +224,9 @@ def cut_classes(wanted: list[ClassesWanted], *messages: Message) -> list[BlockPa
 
 def test_classes_go_to_the_block_that_brings_them() -> None:
     wanted = [
-        ClassesWanted(1, (felt(1), felt(2)), ()),
-        ClassesWanted(2, (), (felt(9),)),
-        ClassesWanted(3, (felt(3),), (felt(8),)),
+        ClassesWanted(1, bytes([1]) * 32, (felt(1), felt(2)), ()),
+        ClassesWanted(2, bytes([2]) * 32, (), (felt(9),)),
+        ClassesWanted(3, bytes([3]) * 32, (felt(3),), (felt(8),)),
     ]
     outputs = cut_classes(wanted, a_class(2), a_class(1), a_class(8), a_class(3))
     assert [out.body for out in outputs if isinstance(out, BlockPart)] == [
@@ -235,7 +238,10 @@ def test_classes_go_to_the_block_that_brings_them() -> None:
 
 
 def test_classes_that_end_early_give_the_whole_blocks_before() -> None:
-    wanted = [ClassesWanted(1, (felt(1),), ()), ClassesWanted(2, (felt(2),), ())]
+    wanted = [
+        ClassesWanted(1, bytes([1]) * 32, (felt(1),), ()),
+        ClassesWanted(2, bytes([2]) * 32, (felt(2),), ()),
+    ]
     assert cut_classes(wanted, a_class(1))[-1] == BodiesFetched(
         5, Component.CLASSES, 1, 1, "peer", ()
     )
@@ -251,7 +257,10 @@ def test_classes_that_end_early_give_the_whole_blocks_before() -> None:
     ],
 )
 def test_false_classes_are_named_by_rule(names: list[int], rule: str) -> None:
-    wanted = [ClassesWanted(1, (felt(1), felt(2)), ()), ClassesWanted(2, (felt(3),), ())]
+    wanted = [
+        ClassesWanted(1, bytes([1]) * 32, (felt(1), felt(2)), ()),
+        ClassesWanted(2, bytes([2]) * 32, (felt(3),), ()),
+    ]
     with pytest.raises(PeerFault) as caught:
         cut_classes(wanted, *map(a_class, names))
     assert caught.value.rule == rule
@@ -259,6 +268,6 @@ def test_false_classes_are_named_by_rule(names: list[int], rule: str) -> None:
 
 
 def test_a_block_left_half_by_the_end_of_the_answer_is_missing_a_class() -> None:
-    wanted = [ClassesWanted(1, (felt(1), felt(2)), ())]
+    wanted = [ClassesWanted(1, bytes([1]) * 32, (felt(1), felt(2)), ())]
     with pytest.raises(PeerFault, match=r"classes\.missing"):
         cut_classes(wanted, a_class(1))

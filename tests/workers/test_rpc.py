@@ -166,7 +166,7 @@ def test_it_answers_from_the_store_as_it_grows(
         source.status(
             {"target": 99, "peers": 3, "blocks_served_events": 2, "blocks_served_headers": 5}
         )
-        assert source.give(BlockStored(0, bytes(32)))
+        assert source.give(BlockStored(1, 0, bytes(32)))
         wait_for(lambda: get(settings, "/status")[1]["target"] == 99)
         status = get(settings, "/status")[1]
         assert (status["syncing"], status["peers"]) == (True, 3)

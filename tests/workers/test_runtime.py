@@ -37,7 +37,7 @@ BODY = Body(b"")
 
 
 def part(number: int) -> BlockPart:
-    return BlockPart(3, number, Component.EVENTS, "peer", BODY)
+    return BlockPart(3, number, bytes(32), Component.EVENTS, "peer", BODY)
 
 
 def run_part(settings: Settings, message: BlockPart) -> Iterable[object]:
@@ -52,7 +52,7 @@ def run_part(settings: Settings, message: BlockPart) -> Iterable[object]:
         case 17:
             raise DiskFull(Path("store"))
         case _:
-            return [BlockStored(message.number, b"hash")]
+            return [BlockStored(3, message.number, b"hash")]
 
 
 STAGE = Stage("stage", takes=PARTS, start=pure(run_part), gives=(STORED, FAULTS))
@@ -111,7 +111,7 @@ def test_outputs_are_given_and_the_message_is_finished(
 ) -> None:
     give(source, part(1), part(2))
     assert run(broker, settings, 2) == 0
-    assert [get(end).message for _ in range(2)] == [BlockStored(n, b"hash") for n in (1, 2)]
+    assert [get(end).message for _ in range(2)] == [BlockStored(3, n, b"hash") for n in (1, 2)]
     assert source.stats()["topics"]["parts"]["items"] == 0
 
 
@@ -160,7 +160,7 @@ def test_our_own_bug_ends_the_process_and_counts_against_the_message(
         assert run(broker, settings, 1, f"worker-{life}") == exits.EX_SOFTWARE
     assert source.stats()["poisoned"] == 1
     assert run(broker, settings, 1, "worker-3") == 0
-    assert get(end).message == BlockStored(16, b"hash")
+    assert get(end).message == BlockStored(3, 16, b"hash")
 
 
 class Holder:
@@ -173,7 +173,7 @@ class Holder:
     def take(self, ticket: int, message: BlockPart) -> Iterable[Finished]:
         self.held.append(ticket)
         if len(self.held) == 2:
-            yield Finished(tuple(self.held), (BlockStored(message.number, b""),))
+            yield Finished(tuple(self.held), (BlockStored(3, message.number, b""),))
             self.held = []
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ def test_held_messages_go_back_at_the_end_and_the_keeper_is_closed(
     link = broker.link("hold", takes=(PARTS,), gives=(STORED,), credit=3)
     assert run_stage(stage, settings, worker="hold", stop=turns(3), link=link) == 0
     assert keeper.closed == 1
-    assert get(end).message == BlockStored(2, b"")
+    assert get(end).message == BlockStored(3, 2, b"")
     with broker.link("heir", takes=(PARTS,)) as heir:
         delivery = get(heir)
         assert (delivery.message.number, delivery.deliveries) == (3, 2)
@@ -272,7 +272,7 @@ def test_sigterm_ends_a_worker_process_cleanly(tmp_path: Path) -> None:
         Link(endpoint, "end", takes=(STORED,)) as end,
     ):
         give(source, part(1))
-        assert get(end).message == BlockStored(1, b"hash")
+        assert get(end).message == BlockStored(3, 1, b"hash")
         worker.send_signal(signal.SIGTERM)
         _, errors = worker.communicate(timeout=5)
         assert (worker.returncode, errors) == (0, "")

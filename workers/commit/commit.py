@@ -2,7 +2,8 @@
 
 A block waits, leased, until the one below it is stored. Of two blocks of one number the later attempt stays: it was
 fetched because something about the earlier one was wrong. A block at or below the head is answered with what is
-stored there, so that a source which was restarted learns how far the store has come.
+stored there, so that a source which was restarted learns how far the store has come. Where the network left our
+chain, blocks are taken back one by one; what is then still under way of the old chain is let go.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from starknet.felt import short
 from workers.blame import fault_of
 from workers.errors import PeerFault
 from workers.log import fields, log
-from workers.messages import BlockStored, BlockVerified
+from workers.messages import BlockStored, BlocksUndone, BlockVerified, Retreat
 from workers.settings import Settings
 from workers.stage import Finished, Keeper
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from workers.store.writer import Writer
 
 
-def start(settings: Settings) -> Keeper[BlockVerified]:
+def start(settings: Settings) -> Keeper[BlockVerified | Retreat]:
     """Open the store for writing; StoreError, one line, if it is not ours to write."""
     # RocksDB is 8 MB of memory: every process reads the pipeline page, only this one opens the store
     from workers.store.writer import Writer
@@ -34,11 +35,18 @@ class Commit:
     def __init__(self, writer: "Writer") -> None:
         self._writer = writer
         self._held: dict[int, tuple[int, BlockVerified]] = {}  # number -> ticket and block
+        self._oldest = 0  # blocks of older attempts are of a chain that was left
 
-    def take(self, ticket: int, message: BlockVerified) -> Iterator[Finished]:
-        """Store the block and all held ones that follow it; yield each as soon as it is durable."""
+    def take(self, ticket: int, message: BlockVerified | Retreat) -> Iterator[Finished]:
+        """Store the block and all held ones that follow it, each durable once it is yielded; or take blocks back."""
+        if isinstance(message, Retreat):
+            yield from self._retreat(ticket, message)
+            return
+        if message.attempt < self._oldest:
+            yield Finished((ticket,))
+            return
         if message.number < self._next:
-            yield Finished((ticket,), self._stored_below(message.number))
+            yield Finished((ticket,), self._stored_below(message))
             return
         yield from self._hold(ticket, message)
         while (held := self._held.pop(self._next, None)) is not None:
@@ -54,9 +62,26 @@ class Commit:
         head = self._writer.head
         return 0 if head is None else head.number + 1
 
-    def _stored_below(self, number: int) -> tuple[BlockStored, ...]:
-        block_hash = self._writer.block_hash(number)
-        return () if block_hash is None else (BlockStored(number, block_hash),)
+    def _stored_below(self, block: BlockVerified) -> tuple[BlockStored, ...]:
+        block_hash = self._writer.block_hash(block.number)
+        return () if block_hash is None else (BlockStored(block.attempt, block.number, block_hash),)
+
+    def _retreat(self, ticket: int, message: Retreat) -> Iterator[Finished]:
+        """Take back what is stored above the block, if it is ours; each block in a write of its own."""
+        said = {"number": message.number, "hash": f"0x{message.block_hash.hex()}"}
+        if self._writer.block_hash(message.number) != message.block_hash:
+            log.warning("Asked to go back to a block that is not stored", extra=fields(**said))
+            yield Finished((ticket,))
+            return
+        self._oldest = max(self._oldest, message.attempt)
+        yield Finished(tuple(held for held, _ in self._held.values()))
+        self._held.clear()
+        before = self._next
+        while self._next > message.number + 1:
+            self._writer.undo_head()
+        log.warning("Took blocks back", extra=fields(**said, blocks=before - self._next))
+        undone = BlocksUndone(message.number, message.block_hash)
+        yield Finished((ticket,), (undone,))
 
     def _hold(self, ticket: int, block: BlockVerified) -> Iterator[Finished]:
         held = self._held.get(block.number)
@@ -80,4 +105,4 @@ class Commit:
                 root=short(int.from_bytes(block.state_root, "big")),
             ),
         )
-        return Finished((ticket,), (BlockStored(block.number, block.block_hash),))
+        return Finished((ticket,), (BlockStored(block.attempt, block.number, block.block_hash),))

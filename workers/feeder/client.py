@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from starknet.felt import to_bytes32
+
 Json = dict[str, Any]
 
 TRIES_MAX = 4
@@ -96,6 +98,17 @@ class Gateway:
         except NotThere:
             return False
         return True
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash of a block; None for one that the gateway does not have."""
+        try:
+            answer = self._object("get_block", {"blockNumber": str(number), "headerOnly": "true"})
+        except NotThere:
+            return None
+        try:
+            return to_bytes32(int(str(answer["block_hash"]), 16))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise BadAnswer(f"get_block of block {number} has no usable block_hash") from None
 
     def signature(self, number: int) -> Json:
         """Return the sequencer's signature of one block."""

@@ -23,9 +23,10 @@ from workers.feeder.client import (
     Unreachable,
     backoff,
 )
+from workers.feeder.fork import DEPTH_MAX, Common, find_common
 from workers.feeder.window import Entry, Step, Window
 from workers.log import fields, log
-from workers.messages import Fault
+from workers.messages import BlockStored, BlocksUndone, Fault, Retreat
 from workers.settings import Settings
 from workers.store.reader import Reader
 
@@ -38,6 +39,9 @@ LOOK_SECONDS = 5.0  # how often the store's head is looked at besides being told
 PAUSE_SECONDS = 1.0  # without an answer from the gateway, doubled each time
 PAUSE_SECONDS_MAX = 30.0
 BEHIND_BLOCKS = 2
+OTHER_PARENT = (
+    "header.parent"  # what commit says of a verified block that follows another one than ours
+)
 TOLD_MAX = 256  # causes remembered so as not to be logged again
 
 
@@ -98,6 +102,7 @@ class _Feeder:
         reader: Reader,
         pool: ThreadPoolExecutor,
     ) -> None:
+        self._settings = settings
         self._poll_seconds = settings.feeder_poll_seconds
         self._link = link
         self._gateway = gateway
@@ -111,6 +116,10 @@ class _Feeder:
         self._pauses = 0
         self._look_at = 0.0
         self._at_head = False
+        self._fork: Future[Common | None] | None = None
+        self._retreat: Retreat | None = None  # until commit has taken the blocks back
+        self._is_retreat_given = False
+        self._oldest = 0  # what was stored by older attempts is of a chain that was left
 
     def start(self) -> None:
         """Begin at the stored head."""
@@ -127,8 +136,10 @@ class _Feeder:
             self._look(now)
         self._gather()
         self._resolve()
-        self._give()
-        if now >= self._paused_until:
+        self._follow_fork()
+        if self._retreat is None:
+            self._give()
+        if self._retreat is None and now >= self._paused_until:
             self._ask(now)
         self._tell_at_head()
         self._link.status(
@@ -157,10 +168,13 @@ class _Feeder:
         for _ in range(CREDIT):
             if delivery is None:
                 return
-            if isinstance(delivery.message, Fault):
-                self._fault(delivery.message)
-            else:
-                self._stored(delivery.message.number)
+            match delivery.message:
+                case Fault():
+                    self._fault(delivery.message)
+                case BlocksUndone():
+                    self._undone(delivery.message.number)
+                case BlockStored() if delivery.message.attempt >= self._oldest:
+                    self._stored(delivery.message.number)
             self._link.done([delivery.ticket])
             delivery = self._link.take(0)
 
@@ -175,17 +189,63 @@ class _Feeder:
             entry = self._window.get(number)
             if entry is None or entry.step is not Step.GIVEN or fault.attempt < entry.attempt:
                 continue
+            if fault.rule == OTHER_PARENT and number == self._window.head + 1:
+                self._look_for_fork()
             text = f"gateway: block {number} breaks rule {fault.rule}: {fault.detail}"
             self._tell(number, text, logging.ERROR)
             entry.classes.clear()
             self._window.failed(entry, time.monotonic())
+
+    # ---- the gateway leaves our chain ------------------------------------------------------------
+
+    def _look_for_fork(self) -> None:
+        """Ask the gateway where its chain left the stored one."""
+        if self._fork is not None or self._retreat is not None:
+            return
+        self._reader.refresh()
+        head = self._window.head
+        numbers = range(max(0, head - DEPTH_MAX), head + 1)
+        hashes = {number: self._reader.block_hash(number) for number in numbers}
+        stored = {number: known for number, known in hashes.items() if known is not None}
+        if stored:
+            self._fork = self._pool.submit(find_common, self._settings, self._gateway, stored)
+
+    def _follow_fork(self) -> None:
+        """Have commit take back what the gateway does not have any more, and begin anew below it."""
+        if self._fork is not None and self._fork.done():
+            fork, self._fork = self._fork, None
+            try:
+                common = fork.result()
+            except (FeederError, PartMissing) as error:
+                self._tell(self._window.head, f"the gateway left our chain: {error}", logging.ERROR)
+                return
+            if common is None:
+                text = f"the gateway shares none of our last {DEPTH_MAX} blocks"
+                self._tell(self._window.head, f"{text}; staying", logging.ERROR)
+                return
+            if common.number < self._window.head:
+                log.warning(
+                    "The gateway left our chain: we follow",
+                    extra=fields(last_common=common.number, head=self._window.head),
+                )
+                self._attempt += 1
+                self._oldest = self._attempt
+                self._retreat = Retreat(self._attempt, common.number, common.block_hash)
+        if self._retreat is not None and not self._is_retreat_given:
+            self._is_retreat_given = self._link.give(self._retreat)
+
+    def _undone(self, number: int) -> None:
+        self._retreat = None
+        self._is_retreat_given = False
+        self._window.retreat(number)
+        self._at_head = False
 
     def _look(self, now: float) -> None:
         """Follow the store, also where a message was lost with an earlier life of this process."""
         self._look_at = now + LOOK_SECONDS
         self._reader.refresh()
         head = self._reader.head()
-        if head is not None:
+        if head is not None and self._retreat is None:
             self._stored(head.number)
 
     # ---- gateway -> feeder ----------------------------------------------------------------------

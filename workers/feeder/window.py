@@ -65,6 +65,12 @@ class Window:
         for passed in [known for known in self._entries if known <= self.head]:
             del self._entries[passed]
 
+    def retreat(self, number: int) -> None:
+        """Begin anew after block ``number``: the gateway left the chain that was followed."""
+        self.head = number
+        self._entries.clear()
+        self._absent_from = None
+
     def absent(self, number: int, ask_again_at: float) -> None:
         """Note that the gateway's head lies below ``number``."""
         known = number if self._absent_from is None else self._absent_from

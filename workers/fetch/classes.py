@@ -11,6 +11,7 @@ from broker.codec import Body
 from starknet.wire.sync_pb2 import ClassesResponse
 from workers.component import Component
 from workers.errors import PeerFault
+from workers.fetch.cutting import part_of
 from workers.frames import decode, frames
 from workers.messages import BlockPart, BodiesFetched, ClassesReceived
 from workers.settings import Settings
@@ -44,7 +45,7 @@ def cut(settings: Settings, received: ClassesReceived) -> Iterator[BlockPart | B
     if whole < len(wanted) and bodies[whole]:
         _require_complete(missing[whole], wanted[whole].number)
     for want, body in zip(wanted[:whole], bodies, strict=False):
-        yield BlockPart(received.attempt, want.number, ME, received.peer, Body(bytes(body)))
+        yield part_of(received, want, ME, Body(bytes(body)))
     yield BodiesFetched(received.attempt, ME, received.start, whole, received.peer, ())
 
 

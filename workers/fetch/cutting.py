@@ -1,6 +1,7 @@
 """Cuts the answer of a peer into blocks by the counts that the headers gave; shared by the fetch stages."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from broker.codec import Body
 from starknet.versions import rules_for
@@ -83,8 +84,15 @@ def cut_by_count(
     """
     blocks = list(cut_by_weight(received.body, component, received.headers, need, _one))
     for header, body in blocks:
-        yield BlockPart(received.attempt, header.number, component, received.peer, body)
+        yield part_of(received, header, component, body)
     yield BodiesFetched(received.attempt, component, received.start, len(blocks), received.peer, ())
+
+
+def part_of(received: Any, header: Any, component: Component, body: Body) -> BlockPart:
+    """The part of the block that ``header`` (a HeaderInfo or ClassesWanted) names, as it was ``received``."""
+    return BlockPart(
+        received.attempt, header.number, header.block_hash, component, received.peer, body
+    )
 
 
 def _one(payload: bytes, header: HeaderInfo) -> int:

@@ -8,15 +8,20 @@ from starknet.felt import to_bytes32
 from starknet.wire.sync_pb2 import BlockHeadersResponse
 from workers.component import Component
 from workers.errors import PeerFault
+from workers.fetch.cutting import part_of
 from workers.frames import decode, frames
-from workers.messages import BlockPart, HeaderInfo, HeadersFetched, HeadersReceived
+from workers.messages import BlockPart, ForkSeen, HeaderInfo, HeadersFetched, HeadersReceived
 from workers.settings import Settings
 
 
-def cut(settings: Settings, received: HeadersReceived) -> Iterator[BlockPart | HeadersFetched]:
+def cut(
+    settings: Settings, received: HeadersReceived
+) -> Iterator[BlockPart | HeadersFetched | ForkSeen]:
     """Yield the headers' parts, then one ``HeadersFetched`` that says how far the peer's answer reached.
 
-    Raises ``PeerFault`` with the rule that a header broke; then nothing of the answer is used.
+    A first header that the sequencer signed, and that follows another block than the one it was asked for, is no
+    lie: it is reported as ``ForkSeen``, alone. Raises ``PeerFault`` with the rule that a header broke; then nothing
+    of the answer is used.
     """
     infos: list[HeaderInfo] = []
     parts: list[BlockPart] = []
@@ -28,20 +33,18 @@ def cut(settings: Settings, received: HeadersReceived) -> Iterator[BlockPart | H
                 "headers.count", number, (Component.HEADERS,), f"more than {received.count}"
             )
         checked = _check(settings, payload, number)
-        if to_bytes32(checked.parent_hash) != parent:
-            raise PeerFault("headers.parent", number, (Component.HEADERS,))
-        parent = to_bytes32(checked.block_hash)
-        infos.append(_info(checked))
-        parts.append(
-            BlockPart(
-                received.attempt,
-                number,
-                Component.HEADERS,
-                received.peer,
-                Body(bytes(received.body[start:end])),
-            )
-        )
-    yield from parts
+        if parent and to_bytes32(checked.parent_hash) != parent:
+            if infos or settings.public_key is None:
+                raise PeerFault("headers.parent", number, (Component.HEADERS,))
+            yield ForkSeen(received.attempt, number, received.peer)
+            return
+        info = _info(checked)
+        parent = info.block_hash
+        infos.append(info)
+        body = Body(bytes(received.body[start:end]))
+        parts.append(part_of(received, info, Component.HEADERS, body))
+    if received.parent_hash:
+        yield from parts
     yield HeadersFetched(received.attempt, received.start, received.peer, tuple(infos))
 
 

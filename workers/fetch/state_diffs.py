@@ -13,7 +13,7 @@ from starknet.versions import rules_for
 from starknet.wire.sync_pb2 import StateDiffsResponse
 from workers.component import Component
 from workers.errors import PeerFault
-from workers.fetch.cutting import cut_by_weight
+from workers.fetch.cutting import cut_by_weight, part_of
 from workers.frames import decode, frames
 from workers.messages import (
     BlockPart,
@@ -34,7 +34,7 @@ def cut(settings: Settings, received: StateDiffsReceived) -> Iterator[BlockPart 
         _require_commitment(body, header)
     wanted = tuple(_classes(body, header) for header, body in blocks)
     for header, body in blocks:
-        yield BlockPart(received.attempt, header.number, ME, received.peer, body)
+        yield part_of(received, header, ME, body)
     yield BodiesFetched(received.attempt, ME, received.start, len(blocks), received.peer, wanted)
 
 
@@ -79,9 +79,8 @@ def _classes(body: Body, header: HeaderInfo) -> ClassesWanted:
             named[_hash(message.declared_class.class_hash.elements, number)] = None
         elif message.contract_diff.HasField("class_hash"):
             deployed[_hash(message.contract_diff.class_hash.elements, number)] = None
-    return ClassesWanted(
-        number, tuple(declared), tuple(name for name in deployed if name not in declared)
-    )
+    rest = tuple(name for name in deployed if name not in declared)
+    return ClassesWanted(number, header.block_hash, tuple(declared), rest)
 
 
 def _parse(payload: bytes, number: int) -> StateDiffsResponse:

@@ -16,10 +16,14 @@ Room = Callable[[int], Awaitable[None]]
 
 
 class NoAnswer(Exception):
-    """The peer gave no whole answer; nobody lied. ``str()`` says what happened."""
+    """The peer gave no whole answer; nobody lied. ``rule`` names what it owed, ``str()`` says what happened."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.rule = rule
 
 
-class TooBig(NoAnswer):
+class TooBig(Exception):
     """The answer is honest so far but larger than we take at once: ask for fewer blocks."""
 
 
@@ -45,8 +49,8 @@ async def ask(
     Between two reads ``room`` is told how many bytes have come; as long as it waits nothing is read, which the peer
     feels through the stream's window, and the peer's time stands still.
 
-    Raises ``BadAnswer`` for what no honest peer sends, ``NoAnswer`` for silence, slowness, a reset, a missing
-    ``Fin`` or a stream that did not open.
+    Raises ``BadAnswer`` for what no honest peer sends, ``NoAnswer`` for silence, slowness, a reset or a missing
+    ``Fin``, ``TooBig``, and what ``open_stream`` raises.
     """
     stream = await open_stream()
     whole = False
@@ -60,7 +64,7 @@ async def ask(
         whole = True
         return reader.body
     except StreamBroken as error:
-        raise NoAnswer(str(error)) from error
+        raise NoAnswer("stream.reset", str(error)) from error
     finally:
         await (stream.close() if whole else stream.reset())
 
@@ -70,7 +74,7 @@ async def _request(stream: Stream, wanted: Range, patience: Patience) -> None:
         await stream.write(protocols.encode_request(wanted))
         await stream.close_write()
     if scope.cancelled_caught:
-        raise NoAnswer(f"the request was not taken in {patience.idle_seconds} s")
+        raise NoAnswer("request.stalled", f"the request was not taken in {patience.idle_seconds} s")
 
 
 async def _read(
@@ -89,9 +93,9 @@ async def _read(
         with trio.move_on_at(deadline) as scope:
             chunk = await stream.read(READ_BYTES)
         if scope.cancelled_caught:
-            raise NoAnswer(f"too slow: {reader.bytes_received} bytes came")
+            raise NoAnswer("stream.slow", f"too slow: {reader.bytes_received} bytes came")
         if not chunk:
-            raise NoAnswer(f"no Fin after {reader.bytes_received} bytes")
+            raise NoAnswer("fin.missing", f"no Fin after {reader.bytes_received} bytes")
         reader.feed(chunk)
         if reader.bytes_received > patience.bytes_max:
             raise TooBig(f"more than {patience.bytes_max} bytes")

@@ -1,23 +1,17 @@
 """The address book: which peers were met and where; kept in ``peers.json`` beside the store, used at the next start."""
 
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from workers.p2p import addresses, keys
 from workers.p2p.addresses import Address
+from workers.p2p.files import FileBroken, read_object, replace
 
 FILE_NAME = "peers.json"
 FORMAT = 1
 PEERS_MAX = 1000
 ADDRESSES_MAX = 8  # of one peer
-FILE_BYTES_MAX = 4 << 20
-
-
-class BadBook(Exception):
-    """A file that is no address book; it is replaced at the next save."""
 
 
 class Book:
@@ -29,15 +23,8 @@ class Book:
         self._is_changed = False
 
     def load(self) -> None:
-        """Read the file if there is one; raise ``BadBook`` with one line where it cannot be used."""
-        try:
-            if self._path.stat().st_size > FILE_BYTES_MAX:
-                raise BadBook(f"{self._path}: larger than {FILE_BYTES_MAX} bytes")
-            content = json.loads(self._path.read_bytes())
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as error:
-            raise BadBook(f"{self._path}: {error}") from error
+        """Read the file if there is one; raise ``FileBroken`` with one line where it cannot be used."""
+        content = read_object(self._path, FORMAT)
         for peer, texts in _entries(self._path, content):
             self._peers[peer] = texts
 
@@ -64,24 +51,16 @@ class Book:
         if not self._is_changed:
             return False
         content = {"format": FORMAT, "peers": {p: list(texts) for p, texts in self._peers.items()}}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".json.new")
-        with fresh.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        replace(self._path, content)
         self._is_changed = False
         return True
 
 
-def _entries(path: Path, content: Any) -> list[tuple[str, tuple[str, ...]]]:
+def _entries(path: Path, content: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     """The usable entries of a file's content; single bad ones are left out."""
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BadBook(f"{path}: not an address book of format {FORMAT}")
-    peers = content.get("peers")
+    peers = content.get("peers", {})
     if not isinstance(peers, dict):
-        raise BadBook(f"{path}: no peers in it")
+        raise FileBroken(f"{path}: peers are not an object")
     found = [(peer, _usable(peer, texts)) for peer, texts in list(peers.items())[-PEERS_MAX:]]
     return [(peer, texts) for peer, texts in found if texts]
 

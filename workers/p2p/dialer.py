@@ -6,7 +6,8 @@ import trio
 
 from workers.log import fields, log
 from workers.p2p.addresses import Address
-from workers.p2p.book import BadBook, Book
+from workers.p2p.book import Book
+from workers.p2p.files import FileBroken
 from workers.p2p.host import CannotReach, Host
 from workers.p2p.peers import DIAL_SECONDS_MAX, DIAL_SECONDS_MIN, Back, Peers
 
@@ -77,7 +78,7 @@ class Dialer:
             and peer not in self._dialling
             and peer != self._host.peer_id
             and now >= self._back(peer).until
-            and not self._peers.is_quarantined(peer, now)
+            and not self._peers.is_left_alone(peer, now)
         ]
         return due[: DIALS_MAX - len(self._dialling)] if len(self._dialling) < DIALS_MAX else []
 
@@ -114,7 +115,10 @@ class Dialer:
             return
         self._said_alone_at = now
         if self._given or self._book.known():
-            log.warning("no peer answers; trying again", extra=fields(last=self._why))
+            alone = self._peers.left_alone(now)
+            log.warning(
+                "no peer answers; trying again", extra=fields(last=self._why, left_alone=alone)
+            )
         else:
             log.warning(
                 "no peers: give --p2p-peers /ip4/HOST/tcp/7777/p2p/PEER_ID, or wait for one to connect"
@@ -133,6 +137,6 @@ def open_book(book: Book) -> Book:
     """Load the address book; one that cannot be used is one line in the log and then empty."""
     try:
         book.load()
-    except BadBook as error:
+    except FileBroken as error:
         log.warning("The address book is not used", extra=fields(why=str(error)))
     return book

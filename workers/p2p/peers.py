@@ -1,17 +1,17 @@
-"""Who may be asked: heads of the connected peers, quarantine of those that broke a rule, when to dial again. Pure."""
+"""Who may be asked: heads of the connected peers, the standing of those met before, when to dial again. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from workers.p2p.plan import PeerState
+from workers.p2p.score import Standing, Verdict
 
-QUARANTINE_SECONDS_MIN = 60.0
-QUARANTINE_SECONDS_MAX = 3600.0
 DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
 CHECK_SECONDS = 2.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
-REMEMBERED_MAX = 4096
+REMEMBERED_MAX = 2048
+NEWCOMER = Standing()
 
 
 @dataclass
@@ -46,12 +46,19 @@ class Connected:
 
 
 class Peers:
-    """What this process knows of the peers it has met; every method that depends on time is told ``now``."""
+    """What this process knows of the peers it has met; every method that depends on time is told ``now``.
 
-    def __init__(self, own: str) -> None:
+    ``epoch`` is how many seconds lie between ``now`` and the seconds since 1970, in which standings are kept.
+    """
+
+    def __init__(
+        self, own: str, standings: Mapping[str, Standing] | None = None, epoch: float = 0.0
+    ) -> None:
         self._own = own
+        self._epoch = epoch
         self._connected: dict[str, Connected] = {}
-        self._quarantine: dict[str, Back] = {}
+        self._refused: frozenset[str] = frozenset()
+        self.standings: dict[str, Standing] = dict(standings or {})
 
     def update(self, connected: Iterable[str]) -> bool:
         """Note who is connected now; return whether that changed."""
@@ -65,12 +72,21 @@ class Peers:
         return len(self._connected)
 
     def askable(self, now: float) -> list[PeerState]:
-        """The connected peers that may be asked for blocks, with their heads."""
-        return [
-            PeerState(peer, state.head)
-            for peer, state in self._connected.items()
-            if state.head is not None and not self.is_quarantined(peer, now)
-        ]
+        """The connected peers that may be asked for blocks, with their heads and how well they answer."""
+        known = [s.bytes_per_second for s in self.standings.values() if s.bytes_per_second]
+        newcomer = max(known, default=1.0)  # taken for as fast as the best, until it has been tried
+        found = []
+        for peer, state in self._connected.items():
+            if state.head is not None and not self.is_left_alone(peer, now):
+                standing = self.standings.get(peer, NEWCOMER)
+                speed = standing.bytes_per_second or newcomer
+                wariness = standing.wariness(now + self._epoch)
+                found.append(PeerState(peer, state.head, speed / wariness))
+        return found
+
+    def left_alone(self, now: float) -> int:
+        """How many peers, connected or not, may not be asked."""
+        return sum(self.is_left_alone(peer, now) for peer in {*self.standings, *self._refused})
 
     def to_check(self, now: float, count_max: int) -> list[str]:
         """Peers whose head is to be asked for now; each is marked as being asked."""
@@ -79,7 +95,7 @@ class Peers:
             for peer, state in self._connected.items()
             if not state.is_checking
             and now >= state.check.until
-            and not self.is_quarantined(peer, now)
+            and not self.is_left_alone(peer, now)
         ]
         due.sort(key=lambda peer: self._connected[peer].check.until)
         for peer in due[:count_max]:
@@ -111,19 +127,55 @@ class Peers:
             state.head = number
             state.check.until = 0.0
 
-    def blame(self, peer: str, now: float) -> float:
-        """Quarantine a peer that broke a rule, longer each time; return for how many seconds."""
-        if peer not in self._quarantine and len(self._quarantine) >= REMEMBERED_MAX:
-            oldest = min(self._quarantine, key=lambda name: self._quarantine[name].until)
-            del self._quarantine[oldest]
-        back = self._quarantine.setdefault(
-            peer, Back(QUARANTINE_SECONDS_MIN, QUARANTINE_SECONDS_MAX)
-        )
-        if now < back.until:
-            return back.until - now  # one lie may be found in many blocks
-        return back.fail(now)
+    def off_chain(self, peer: str, now: float) -> None:
+        """Ask ``peer`` for nothing until its head has been looked at again: it is on another chain than ours."""
+        state = self._connected.get(peer)
+        if state is not None:
+            state.head = None
+            state.check.fail(now)
 
-    def is_quarantined(self, peer: str, now: float) -> bool:
+    def with_block(self, number: int, now: float) -> list[str]:
+        """The peers that may be asked and are known to have a block of that number."""
+        return [state.peer for state in self.askable(now) if state.head >= number]
+
+    def check_all(self) -> None:
+        """Have the head of every peer looked at again soon."""
+        for state in self._connected.values():
+            state.check.succeed()
+
+    def answered(self, peer: str, size: int, seconds: float) -> None:
+        """Note that ``peer`` gave ``size`` bytes in so many seconds."""
+        self._standing(peer).answered(size, seconds)
+
+    def blame(self, peer: str, rule: str, suspects: int, now: float) -> Verdict:
+        """Weigh a fault of ``peer``, or of one of several ``suspects``; return what follows."""
+        return self._standing(peer).blame(rule, suspects, now + self._epoch)
+
+    def obey(self, refused: Iterable[str], pardoned: Mapping[str, float]) -> None:
+        """Do as the operator says: refuse some peers; forget what others did before they were pardoned."""
+        self._refused = frozenset(refused)
+        for peer, at in pardoned.items():
+            standing = self.standings.get(peer)
+            if standing is not None and standing.blamed_at < at:
+                self.standings[peer] = Standing(bytes_per_second=standing.bytes_per_second)
+
+    def is_banned(self, peer: str, now: float) -> bool:
+        """Whether not even a connection with ``peer`` is wanted."""
+        standing = self.standings.get(peer, NEWCOMER)
+        return peer in self._refused or standing.is_banned(now + self._epoch)
+
+    def is_left_alone(self, peer: str, now: float) -> bool:
         """Whether nothing may be asked of ``peer`` now."""
-        back = self._quarantine.get(peer)
-        return back is not None and now < back.until
+        standing = self.standings.get(peer, NEWCOMER)
+        return peer in self._refused or standing.is_left_alone(now + self._epoch)
+
+    def _standing(self, peer: str) -> Standing:
+        if peer not in self.standings and len(self.standings) >= REMEMBERED_MAX:
+            del self.standings[min(self.standings, key=self._worth_keeping)]
+        return self.standings.setdefault(peer, Standing())
+
+    def _worth_keeping(self, peer: str) -> tuple[float, bool, float]:
+        """Bans longest, then whom we speak with, then what was last heard of; floods of new names push out the rest."""
+        standing = self.standings[peer]
+        until = max(standing.banned_until, standing.until)
+        return until, peer in self._connected, standing.blamed_at

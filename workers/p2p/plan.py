@@ -18,11 +18,13 @@ from enum import Enum
 from broker.codec import Body
 from workers.component import Component
 from workers.messages import (
+    BlockStored,
     BodiesFetched,
     ClassesReceived,
     ClassesWanted,
     EventsReceived,
     Fault,
+    ForkSeen,
     HeaderInfo,
     HeadersFetched,
     HeadersReceived,
@@ -38,6 +40,8 @@ RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 30.0
 # A fault may overtake the news that its range was cut; so long it is waited for before the range is asked again.
 HOLD_SECONDS = 0.5
+EXPLORED = 0.1  # of the requests go to any peer
+QUALITY_MIN = 1e-6
 SUSPECTS_MAX = 1024
 ATTEMPTS_KEPT = 8  # of one job: news of older ones is not heeded
 STUCK_SECONDS = 30.0
@@ -124,10 +128,11 @@ class Job:
 
 @dataclass(frozen=True)
 class PeerState:
-    """A peer that may be asked; ``head`` is the highest block it is known to have."""
+    """A peer that may be asked. ``head`` is the highest block it is known to have; the better one is asked more."""
 
     peer: str
     head: int
+    quality: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,7 @@ class Planner:
         self._hashes = {self.base - 1: GENESIS_PARENT if head is None else head[1]}
         self._frontier = self.base  # the first block without a verified header
         self._next_attempt = first_attempt
+        self._oldest = 0  # what was stored by older attempts is of a chain that was left
         self._memory_bytes = memory_bytes
         self._rng = rng
         self._spans: list[Span] = []
@@ -343,6 +349,25 @@ class Planner:
         if job.component is not Component.HEADERS and (job.faults > 1 or blames_header):
             self._repair_fault(news, now)
 
+    def fork_seen(self, news: ForkSeen, now: float) -> None:
+        """Ask others for the headers that ``news.peer`` has of another chain."""
+        job = self._by_attempt.get(news.attempt)
+        if job is not None:
+            self._retry(job, {news.peer}, now)
+
+    def retreat(self, number: int, block_hash: bytes) -> int:
+        """Go on after block ``number``, whatever was under way; return an attempt above all until now."""
+        self.base = number + 1
+        self._hashes = {number: block_hash}
+        self._reset()
+        self._oldest = self.new_attempt()
+        return self._oldest
+
+    def block_stored(self, news: BlockStored, now: float) -> None:
+        """Move the window, unless the block belongs to a chain that was left."""
+        if news.attempt >= self._oldest:
+            self.stored(news.number, news.block_hash, now)
+
     def stored(self, number: int, block_hash: bytes, now: float) -> None:
         """Move the window: block ``number`` is durable."""
         if number < self.base:
@@ -397,6 +422,15 @@ class Planner:
         newest = self._next_attempt
         self._repair(self.base, lowest.end - self.base, frozenset(), newest, now)
         return Stuck(self.base, seconds, "the stages", "the lowest range is fetched anew")
+
+    def new_attempt(self) -> int:
+        """A number above those of all requests until now."""
+        self._next_attempt += 1
+        return self._next_attempt - 1
+
+    def hash_of(self, number: int) -> bytes | None:
+        """The hash of a block under way, as far as its header is verified, or of the stored head."""
+        return self._hashes.get(number)
 
     # ---- what is under way ---------------------------------------------------------------------------------------
 
@@ -455,7 +489,10 @@ class Planner:
     def _choose(
         self, job: Job, peers: Sequence[PeerState], busy: Counter[str], now: float
     ) -> PeerState | None:
-        """The peer with the fewest parts of this range, then the least busy one, then any."""
+        """The best peer, each request that it has making it worse; now and then any, so that none stays unknown.
+
+        No peer gets every part of a range while there is another.
+        """
         if job.needs_nobody:
             return PeerState(job.peer, job.end - 1)
         able = [
@@ -470,16 +507,23 @@ class Planner:
         if not fresh:
             return None
         whole = [p for p in fresh if p.head >= job.end - 1] or fresh
-        span = job.span
+        used = job.span.used
+        others = [p for p in whole if used[p.peer] < len(Component) - 1] or whole
+        if self._rng.random() < EXPLORED:
+            fewest = min(used[p.peer] for p in others)
+            return self._rng.choice([p for p in others if used[p.peer] == fewest])
         return min(
-            whole, key=lambda p: (span.used[p.peer], busy[p.peer], self._rng.random(), p.peer)
+            others,
+            key=lambda p: (
+                (1 + 2 * used[p.peer] + busy[p.peer]) / max(p.quality, QUALITY_MIN),
+                self._rng.random(),
+            ),
         )
 
     def _ask(self, job: Job, peer: PeerState) -> Request:
         if peer.head < job.end - 1:
             self._shorten(job, peer.head - job.start + 1)
-        job.attempt = self._next_attempt
-        self._next_attempt += 1
+        job.attempt = self.new_attempt()
         job.peer = peer.peer
         job.state = State.ASKED
         self._by_attempt[job.attempt] = job

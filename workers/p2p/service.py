@@ -15,10 +15,12 @@ from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
 from workers.p2p.host import Host
+from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner
 from workers.p2p.syncer import Syncer
 from workers.p2p.view import StoredBlocks, View
+from workers.p2p.warden import Warden, open_standings
 from workers.settings import P2PSettings, Settings
 
 STATUS_SECONDS = 1.0
@@ -58,7 +60,10 @@ async def _speak(
     view: View,
 ) -> None:
     """Dial, sync (unless only serving) and tell the status until a signal comes."""
-    peers = Peers(host.peer_id)
+    ledger = Ledger(settings.db_path)
+    epoch = time.time() - trio.current_time()
+    peers = Peers(host.peer_id, open_standings(ledger), epoch)
+    warden = Warden(host, peers, ledger)
     bridge = Bridge(link)
     given = by_peer([addresses.parse_peer(text) for text in p2p.peers], host.peer_id)
     dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given)
@@ -82,11 +87,13 @@ async def _speak(
             else:
                 nursery.start_soon(dialer.run)
                 nursery.start_soon(syncer.run)
+            nursery.start_soon(warden.run)
             nursery.start_soon(_tell, bridge, peers, answerer, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
         dialer.save()
+        warden.save()
 
 
 async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer | None) -> None:

@@ -153,10 +153,12 @@ class AnswerReader:
             length |= (byte & 0x7F) << (7 * index)
             if byte < 0x80:
                 if length > self._message_max:
-                    raise BadAnswer("message.size", f"{length} bytes, {self._message_max} allowed")
+                    raise BadAnswer(
+                        "message.oversize", f"{length} bytes, {self._message_max} allowed"
+                    )
                 if length == 0:
                     raise BadAnswer("message.empty", "a message without content")
                 return length, position + index + 1
         if available == VARINT_BYTES_MAX:
-            raise BadAnswer("message.size", "a length of more than 35 bits")
+            raise BadAnswer("message.oversize", "a length of more than 35 bits")
         return 0, 0

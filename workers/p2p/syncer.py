@@ -21,6 +21,7 @@ from workers.p2p.host import CannotReach, Host
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
+from workers.p2p.reorg import Reorg
 from workers.p2p.streams import BadAnswer
 from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
@@ -65,6 +66,7 @@ class Syncer:
         self._bridge = bridge
         self._view = view
         answer_bytes = min(max(memory_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
         self._iteration = 0
@@ -77,6 +79,7 @@ class Syncer:
             nursery.start_soon(self._bridge.pump, self._handle)
             nursery.start_soon(self._look_at_store)
             nursery.start_soon(self._check_heads)
+            nursery.start_soon(self._reorg.run)
             while True:
                 self._step(nursery, trio.current_time())
                 self._stepped.set()
@@ -103,12 +106,15 @@ class Syncer:
                     seconds=stuck.seconds,
                     waits_for=stuck.waits_for,
                     action=stuck.action,
+                    peers=len(self._peers),
+                    left_alone=self._peers.left_alone(now),
+                    last_fault=self.verdicts.last_fault,
                 ),
             )
         for peer in self.verdicts.leaving():
             if peer in self._host.peers():
                 nursery.start_soon(self._host.disconnect, peer)
-        if self._bridge.is_full:
+        if self._bridge.is_full or self._reorg.is_retreating:
             return
         plan = self._planner.plan(self._peers.askable(now), now)
         if plan.opened:
@@ -143,19 +149,12 @@ class Syncer:
             body = await self._ask(request.peer, request.component, wanted, room)
         except BadAnswer as error:
             self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
+        except NoAnswer as error:
+            self.verdicts.bad(request, error.rule, str(error), trio.current_time())
         except TooBig:
             self._planner.too_big(request, trio.current_time())
-        except (NoAnswer, CannotReach) as error:
-            log.debug(
-                "No answer",
-                extra=fields(
-                    peer=request.peer,
-                    component=request.component,
-                    block=request.start,
-                    count=request.count,
-                    why=str(error),
-                ),
-            )
+        except CannotReach as error:
+            log.debug("No answer", extra=fields(peer=request.peer, why=str(error)))
             self._planner.failed(request, trio.current_time())
         else:
             if self.verdicts.is_usable(request, body, trio.current_time()):
@@ -173,21 +172,24 @@ class Syncer:
         self.asked.requests += 1
         name = protocols.protocol_id(self._chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
+        began = trio.current_time()
         body = await ask(partial(self._host.open, peer, name), component, wanted, patience, room)
+        self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
         return body
 
     # ---- what the stages say -------------------------------------------------------------------------------------
 
     def _handle(self, message: Any) -> None:
-        self.verdicts.heard(message, trio.current_time())
+        if not self._reorg.heard(message):
+            self.verdicts.heard(message, trio.current_time())
         self._news.set()
 
     async def _look_at_store(self) -> None:
         """See the head move also where the news of it was lost with a broker."""
         while True:
             head = await self._view.head()
-            if head is not None:
+            if head is not None and not self._reorg.is_retreating:
                 self._planner.stored(head.number, head.block_hash, trio.current_time())
             await trio.sleep(LOOK_SECONDS)
 
@@ -228,13 +230,14 @@ class Syncer:
         try:
             yield
         except BadAnswer as error:
-            self.verdicts.blame(
-                peer,
-                Component.HEADERS,
-                self._planner.base,
-                error.rule,
-                error.detail,
-                trio.current_time(),
-            )
-        except (NoAnswer, CannotReach) as error:
+            self._blame_for_head(peer, error.rule, error.detail)
+        except TooBig as error:
+            self._blame_for_head(peer, "message.flood", str(error))
+        except NoAnswer as error:
+            self._blame_for_head(peer, error.rule, str(error))
+        except CannotReach as error:
             log.debug("Cannot ask for the head", extra=fields(peer=peer, why=str(error)))
+
+    def _blame_for_head(self, peer: str, rule: str, detail: str) -> None:
+        block, now = self._planner.base, trio.current_time()
+        self.verdicts.blame(peer, Component.HEADERS, block, rule, detail, now)

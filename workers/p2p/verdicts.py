@@ -14,6 +14,7 @@ class Verdicts:
 
     def __init__(self, peers: Peers, planner: Planner) -> None:
         self.faults = 0  # since the start
+        self.last_fault = "none"
         self._peers = peers
         self._planner = planner
         self._leaving: dict[str, None] = {}
@@ -22,12 +23,13 @@ class Verdicts:
         """Whether a whole answer goes to its fetch stage; another peer is asked where it holds no header."""
         if body or request.component is not Component.HEADERS:
             return True
-        self._peers.ended_at(request.peer, request.start - 1)  # no lie: it has no such block
-        self._planner.failed(request, now)
+        # It has no such block: no lie, but then it should not have had it when asked for its head.
+        self._peers.ended_at(request.peer, request.start - 1)
+        self.bad(request, "answer.empty", "no headers came", now)
         return False
 
     def bad(self, request: Request, rule: str, detail: str, now: float) -> None:
-        """Blame the peer whose answer no honest peer sends, and ask another one."""
+        """Blame the peer whose answer was none or is one that no honest peer sends, and ask another one."""
         self.blame(request.peer, request.component, request.start, rule, detail, now)
         self._planner.failed(request, now)
 
@@ -39,28 +41,43 @@ class Verdicts:
             case BodiesFetched():
                 self._planner.bodies_fetched(message, now)
             case BlockStored():
-                self._planner.stored(message.number, message.block_hash, now)
+                self._planner.block_stored(message, now)
             case Fault():
-                for component, peer in zip(message.components, message.peers, strict=True):
-                    self.blame(peer, component, message.start, message.rule, message.detail, now)
+                self.blame_senders(message, now)
                 self._planner.fault(message, now)
 
+    def blame_senders(self, fault: Fault, now: float) -> None:
+        """Weigh a fault once for each peer that sent a guilty part."""
+        parts = zip(fault.peers, fault.components, strict=True)
+        guilty = {peer: component for peer, component in parts if peer != GATEWAY}
+        for peer, component in guilty.items():
+            self.blame(
+                peer, component, fault.start, fault.rule, fault.detail, now, suspects=len(guilty)
+            )
+
     def blame(
-        self, peer: str, component: Component, block: int, rule: str, detail: str, now: float
+        self,
+        peer: str,
+        component: Component,
+        block: int,
+        rule: str,
+        detail: str,
+        now: float,
+        *,
+        suspects: int = 1,
     ) -> None:
-        """Ask ``peer`` for nothing for a while, and let it go."""
+        """Count a fault of ``peer``, or of one of several; let it go where it is not asked for a while."""
         self.faults += 1
-        seconds = 0.0 if peer == GATEWAY else self._peers.blame(peer, now)
+        self.last_fault = f"{rule} by {peer} in block {block}"
+        verdict = self._peers.blame(peer, rule, suspects, now)
+        said = fields(peer=peer, block=block, rule=rule, component=component, detail=detail)
+        if not verdict.seconds:
+            log.info("A fault is counted: the block is fetched from others", extra=said)
+            return
+        said["fields"] |= {"not_asked_s": round(verdict.seconds), "banned": verdict.is_banned}
         log.warning(
             "A peer broke a rule: it is not asked for a while and the block is fetched from others",
-            extra=fields(
-                peer=peer,
-                block=block,
-                rule=rule,
-                component=component,
-                detail=detail,
-                not_asked_s=round(seconds),
-            ),
+            extra=said,
         )
         self._leaving[peer] = None
 

@@ -45,6 +45,10 @@ class StoredBlocks(Protocol):
         """The number of a stored block; None for an unknown hash."""
         ...
 
+    def block_hash(self, number: int) -> bytes | None:
+        """The hash of a stored block; None for one that is not there."""
+        ...
+
 
 class View:
     """Reads in a worker thread; never two threads at once, because the reader is not made for that."""
@@ -53,6 +57,14 @@ class View:
         self._blocks = blocks
         self._turn = trio.CapacityLimiter(1)
         self._refreshed_at = -REFRESH_SECONDS
+
+    def forget(self) -> None:
+        """Look again at the next question: blocks were taken back."""
+        self._refreshed_at = -REFRESH_SECONDS
+
+    async def block_hash(self, number: int) -> bytes | None:
+        """The hash of a stored block; None for one that is not there."""
+        return await self._read(lambda: self._blocks.block_hash(number))
 
     async def head(self) -> StoredHead | None:
         """The newest block, at most ``REFRESH_SECONDS`` old."""

@@ -73,6 +73,10 @@ class Chain:
         count = 1 if component is Component.HEADERS else self.messages
         return join([one] * count)
 
+    def block_hash(self, number: int) -> bytes | None:
+        """The hash of a stored block."""
+        return block_hash(number) if 0 <= number < self.length else None
+
     def number_of(self, wanted: bytes) -> int | None:
         """The number of a hash."""
         return next((n for n in range(self.length) if block_hash(n) == wanted), None)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.workers.p2p.test_keys import JUNO_PEER_ID
 from workers.p2p import addresses, keys
 from workers.p2p.addresses import Address
-from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, BadBook, Book
+from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, Book
+from workers.p2p.files import FileBroken
 from workers.p2p.heads import find_head
-from workers.p2p.peers import CHECK_SECONDS, QUARANTINE_SECONDS_MAX, Back, Peers
+from workers.p2p.peers import CHECK_SECONDS, REMEMBERED_MAX, Back, Peers
 from workers.p2p.plan import PeerState
 
 
@@ -58,30 +59,69 @@ def test_a_peer_that_cannot_be_asked_is_checked_ever_less_often() -> None:
     assert waits[-1] <= 60
 
 
-def test_a_peer_that_lied_is_left_alone_longer_each_time() -> None:
+def test_a_peer_that_lied_is_not_asked_for_a_while() -> None:
     peers = connected("a", "b")
     peers.checked("a", 9, 0.0)
     peers.checked("b", 9, 0.0)
-    assert peers.blame("a", 0.0) == 60
-    assert peers.blame("a", 10.0) == 50, "one lie found twice counts once"
-    assert peers.askable(59.0) == [PeerState("b", 9)]
+    assert peers.blame("a", "events.commitment", 1, 0.0).seconds == 60
+    assert [state.peer for state in peers.askable(59.0)] == ["b"]
     assert "a" not in peers.to_check(59.0, 8)
     assert len(peers.askable(61.0)) == 2
-    assert peers.blame("a", 61.0) == 120
-    now = 61.0
-    for _ in range(10):
-        now += 10_000
-        seconds = peers.blame("a", now)
-    assert seconds == QUARANTINE_SECONDS_MAX
+    assert peers.left_alone(59.0) == 1
+    assert peers.left_alone(61.0) == 0
 
 
-def test_a_quarantine_outlives_the_connection() -> None:
+def test_a_quarantine_outlives_the_connection_and_the_process() -> None:
     peers = connected("a")
-    peers.blame("a", 0.0)
+    peers.blame("a", "events.commitment", 1, 0.0)
     peers.update([])
     peers.update(["a"])
     peers.checked("a", 9, 1.0)
     assert peers.askable(1.0) == []
+    later = Peers("own", peers.standings, epoch=30.0)  # a clock that began 30 s later
+    later.update(["a"])
+    later.checked("a", 9, 1.0)
+    assert later.askable(29.0) == []
+    assert later.askable(31.0)
+
+
+def test_the_faster_and_the_more_honest_peer_is_the_better_one() -> None:
+    peers = connected("fast", "slow", "new", "shaky")
+    for name in ("fast", "slow", "new", "shaky"):
+        peers.checked(name, 9, 0.0)
+    peers.answered("fast", 1_000_000, 0.1)
+    peers.answered("slow", 1_000_000, 10.0)
+    peers.answered("shaky", 1_000_000, 0.1)
+    for _ in range(5):
+        peers.blame("shaky", "stream.reset", 1, 0.0)
+    quality = {state.peer: state.quality for state in peers.askable(0.0)}
+    assert quality["fast"] == quality["new"] > quality["shaky"] > quality["slow"]
+
+
+def test_what_the_operator_bans_is_left_alone_and_what_is_pardoned_starts_over() -> None:
+    peers = connected("a", "b")
+    peers.checked("a", 9, 0.0)
+    peers.checked("b", 9, 0.0)
+    peers.blame("b", "events.commitment", 1, 10.0)
+    peers.obey(["a"], {"b": 5.0})
+    assert peers.is_banned("a", 11.0)
+    assert peers.askable(11.0) == [], "a pardon of before the fault does not cover it"
+    peers.obey([], {"b": 11.0})
+    assert [state.peer for state in peers.askable(11.0)] == ["a", "b"]
+
+
+def test_a_flood_of_new_names_pushes_out_no_ban() -> None:
+    peers = connected("known")
+    for _ in range(20):
+        now = peers.standings["liar"].until if "liar" in peers.standings else 0.0
+        peers.blame("liar", "events.commitment", 1, now)
+    assert peers.is_banned("liar", now)
+    peers.answered("known", 1, 1.0)
+    for number in range(REMEMBERED_MAX + 50):
+        peers.blame(f"sybil{number}", "stream.slow", 1, now)
+    assert len(peers.standings) == REMEMBERED_MAX
+    assert peers.is_banned("liar", now)
+    assert "known" in peers.standings
 
 
 def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
@@ -167,7 +207,7 @@ def test_the_book_holds_boundedly_many(tmp_path: Path) -> None:
 def test_a_file_that_is_no_book_is_said_so_and_replaced(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE_NAME).write_text(content)
     book = Book(tmp_path)
-    with pytest.raises(BadBook):
+    with pytest.raises(FileBroken):
         book.load()
     book.note(JUNO_PEER_ID, [address(1)])
     assert book.save()

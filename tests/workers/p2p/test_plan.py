@@ -41,7 +41,7 @@ def infos(start: int, count: int) -> tuple[HeaderInfo, ...]:
 
 def wanted(start: int, count: int, declared: bool = True) -> tuple[ClassesWanted, ...]:
     names = (b"\1" * 32,) if declared else ()
-    return tuple(ClassesWanted(n, names, ()) for n in range(start, start + count))
+    return tuple(ClassesWanted(n, bytes(32), names, ()) for n in range(start, start + count))
 
 
 def give(p: Planner, request: Request, size: int = 1000) -> Received:

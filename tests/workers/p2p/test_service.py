@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -95,7 +96,8 @@ class Stages(threading.Thread):
         if component is Component.STATE_DIFFS:
             names = (b"\1" * 32,)
             classes = tuple(
-                ClassesWanted(n, names, ()) for n in range(message.start, message.start + whole)
+                ClassesWanted(n, block_hash(n), names, ())
+                for n in range(message.start, message.start + whole)
             )
         yield BodiesFetched(message.attempt, component, message.start, whole, message.peer, classes)
 
@@ -119,7 +121,7 @@ class Stages(threading.Thread):
             number = self._store.length
             del self._parts[number]
             self._store.length += 1
-            yield BlockStored(number, block_hash(number))
+            yield BlockStored(time.time_ns(), number, block_hash(number))
 
 
 @contextmanager

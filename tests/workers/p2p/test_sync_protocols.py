@@ -249,9 +249,9 @@ def test_fin_is_known_by_the_field_of_its_protocol(component: Component, field: 
         ((HEADER + FIN + HEADER,), "fin.after"),
         ((HEADER + FIN, HEADER), "fin.after"),
         ((FIN + FIN,), "fin.after"),
-        ((delimited(b"\x0a" + b"x" * (1 << 20)),), "message.size"),
-        ((b"\xff\xff\xff\xff\x0f",), "message.size"),
-        ((b"\x80" * 10,), "message.size"),
+        ((delimited(b"\x0a" + b"x" * (1 << 20)),), "message.oversize"),
+        ((b"\xff\xff\xff\xff\x0f",), "message.oversize"),
+        ((b"\x80" * 10,), "message.oversize"),
         ((HEADER + b"\0" + FIN,), "message.empty"),
     ],
 )
@@ -271,7 +271,7 @@ def test_a_class_may_have_four_megabytes_and_others_one() -> None:
     async def test() -> None:
         async with pair(answering(writing(big + FIN))) as two:
             assert await two.ask(Component.CLASSES, Range(0, 1)) == big
-            with pytest.raises(BadAnswer, match=r"message\.size"):
+            with pytest.raises(BadAnswer, match=r"message\.oversize"):
                 await two.ask(Component.TRANSACTIONS, Range(0, 1))
 
     run(test)
