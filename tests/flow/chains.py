@@ -48,12 +48,18 @@ def devnet(
 ) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
     """Return the generated chain and its blocks."""
     chain = Devnet(length=length, version=version, first_07_block=first_07_block)
+    return chain, assembled(chain)
+
+
+def assembled(chain: Devnet) -> tuple[BlockAssembled, ...]:
+    """Return the blocks of a generated chain."""
 
     class Generated(_Classes):
         def class_definition(self, class_hash: int) -> Any:
             return chain.class_definition(class_hash)
 
-    return chain, tuple(_blocks((chain.block(number) for number in range(length)), Generated({})))
+    answers = (chain.block(number) for number in range(chain.length))
+    return tuple(_blocks(answers, Generated({})))
 
 
 def recorded(fixtures: Path, network: str, length: int) -> tuple[BlockAssembled, ...]:

@@ -187,6 +187,23 @@ def run(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str
     )
 
 
+def custom_network(url: str) -> list[str]:
+    """The options of a node that follows the generated chain of the gateway at ``url``."""
+    return [
+        *("--cn-name", "devnet", "--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
+        *("--cn-feeder-url", f"{url}/feeder_gateway/", "--cn-gateway-url", f"{url}/gateway/"),
+        *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
+    ]
+
+
+def feeding() -> tuple[list[str], str]:
+    """The options of a feeder node on loopback, and its address for other nodes."""
+    private_key, peer_id = key_pair()
+    address = f"/ip4/127.0.0.1/tcp/{free_port()}"
+    options = ["--p2p", "--p2p-feeder-node", "--p2p-private-key", private_key]
+    return [*options, "--p2p-addr", address], f"{address}/p2p/{peer_id}"
+
+
 def key_pair() -> tuple[str, str]:
     """Make a key: (private key in hex, PeerID), by ``hera genp2pkeypair``."""
     lines = run("genp2pkeypair").stdout.splitlines()

@@ -6,49 +6,28 @@ from pathlib import Path
 import pytest
 
 from node import pipeline
-from tests.process.nodes import Node, free_port, gateway, key_pair, nodes, wait_until
+from tests.process.nodes import (
+    Node,
+    custom_network,
+    feeding,
+    gateway,
+    nodes,
+    wait_until,
+)
 from workers.store.reader import digest
 
 BLOCKS = 150  # enough that a node is in mid-sync when it is killed
 DEVNET = ("--devnet", "--blocks", str(BLOCKS))
 
 
-def custom_network(url: str) -> list[str]:
-    return [
-        *(
-            "--cn-name",
-            "devnet",
-            "--cn-feeder-url",
-            f"{url}/feeder_gateway/",
-            "--cn-gateway-url",
-            f"{url}/gateway/",
-        ),
-        *("--cn-l1-chain-id", "1", "--cn-l2-chain-id", "SN_HERA_DEVNET"),
-        *("--cn-core-contract-address", "0x1", "--cn-unverifiable-range", "0,0"),
-    ]
-
-
 @pytest.fixture(scope="module")
 def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Node]]:
     """A feeder node at the head of a generated chain: its gateway's URL, its address, itself."""
-    private_key, peer_id = key_pair()
-    port = free_port()
+    options, address = feeding()
     with gateway(*DEVNET) as url, nodes(tmp_path_factory.mktemp("feeder")) as make:
-        node = make(
-            "feeder",
-            *custom_network(url),
-            *(
-                "--p2p",
-                "--p2p-feeder-node",
-                "--p2p-private-key",
-                private_key,
-                "--verify-workers",
-                "1",
-            ),
-            *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{port}"),
-        )
+        node = make("feeder", *custom_network(url), *options, "--verify-workers", "1")
         node.wait_head(BLOCKS - 1)
-        yield url, f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}", node
+        yield url, address, node
 
 
 @pytest.fixture(scope="module")
