@@ -145,7 +145,9 @@ def _run(command: list[str], what: str, env: dict[str, str] | None = None) -> No
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Missing(f"cannot install {what} in {INSTALL_SECONDS} s: is the package index slow?") from None
+        raise Missing(
+            f"cannot install {what} in {INSTALL_SECONDS} s: is the package index slow?"
+        ) from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         raise Missing(f"cannot install {what}: {lines[-1].strip()} (is a package index reachable?)")

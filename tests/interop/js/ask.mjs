@@ -29,12 +29,12 @@ async function askAtOnce ({ questions }) {
 }
 
 // Take no byte for a while, so that the window fills up and the server must wait.
-async function askSlowly ({ part, iteration, seconds }) {
+async function askSlowly ({ part, iteration, pauseSeconds }) {
   const stream = await open(part)
   stream.pause()
   await send(stream, encodeRequest(part, iteration))
   await stream.close()
-  await new Promise(resolve => setTimeout(resolve, 1000 * seconds))
+  await new Promise(resolve => setTimeout(resolve, 1000 * pauseSeconds))
   const held = stream.readBufferLength
   stream.resume()
   return { held, ...read(part, await readAll(stream)) }

@@ -67,7 +67,7 @@ const ANSWERS = {
   async 'an empty answer' (stream, part) {
     await ANSWERS.honest(stream, part, [])
   },
-  async 'the blocks before' (stream, part, blocks) {
+  async 'another order' (stream, part, blocks) {
     await ANSWERS.honest(stream, part, [...blocks.slice(-1), ...blocks.slice(0, -1)])
   }
 }
