@@ -4,13 +4,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check fix bench process proto clean
+.PHONY: demo test interop check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
 
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
 	$(BIN)/python -m pytest $(TESTS)
+
+interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; where no Node.js is, it is installed
+	@$(BIN)/python -m tests.interop.javascript
+	$(BIN)/python -m pytest tests/interop
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -34,7 +38,7 @@ proto: $(READY)  ## regenerate the wire messages
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. starknet/wire/sync.proto
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) tests/interop/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(READY): setup.cfg setup.py pyproject.toml $(wildcard starknet/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit("Hera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11") if sys.version_info < (3, 11) else None'

@@ -22,9 +22,10 @@ from tests.flow.chains import devnet
 from tests.interop.javascript import Script, script
 from tests.starknet import recorded
 
-CHAIN_LENGTH = 60
+CHAIN_LENGTH = 20  # each kind of block twice
 NETWORK = networks.load("sepolia")
-CLASS_BYTES_MAX = 60_000  # of recorded classes that are tried; seconds each beyond it
+CLASS_BYTES_MAX = 100_000  # of recorded classes that are tried; seconds each beyond it
+BYTECODE_MAX = 5_000  # felts, of recorded compiled classes: likewise
 
 Question = dict[str, Any]
 few = settings(
@@ -189,11 +190,11 @@ def test_the_transactions_and_messages_of_a_generated_chain(oracle: Script, vers
             if pair.receipt.HasField("l1_handler"):
                 questions.append({"of": "messageToL2", "tx": plain(pair.transaction.l1_handler)})
                 expected.append(int.from_bytes(pair.receipt.l1_handler.msg_hash.elements, "big"))
-    assert len(questions) > 100
+    assert len(questions) > 40
     assert ask(oracle, questions) == expected
 
 
-@pytest.mark.parametrize("name", ["mainnet", "sepolia", "sepolia-integration"])
+@pytest.mark.parametrize("name", ["sepolia", "sepolia-integration", "integration"])
 def test_the_transactions_of_recorded_blocks(oracle: Script, fixtures: Path, name: str) -> None:
     questions, expected = [], []
     for number in recorded.numbers(fixtures, name):
@@ -211,6 +212,11 @@ def test_the_transactions_of_recorded_blocks(oracle: Script, fixtures: Path, nam
 # ---- classes ----------------------------------------------------------------------------------------------------
 
 
+def in_order(definition: Any) -> str:
+    """A class with the keys of all its objects in order: starknet.js hashes Cairo 0 classes as they come."""
+    return json.dumps(definition, sort_keys=True)
+
+
 @pytest.mark.parametrize("version", ["0.12.3", "0.14.1"])
 def test_the_classes_of_a_generated_chain(oracle: Script, version: str) -> None:
     chain, blocks = devnet(CHAIN_LENGTH, version)
@@ -220,12 +226,12 @@ def test_the_classes_of_a_generated_chain(oracle: Script, version: str) -> None:
         for cls in sent
     ]
     questions = [
-        {"of": "classHash", "text": json.dumps(chain.class_definition(name))} for name in stated
+        {"of": "classHash", "text": in_order(chain.class_definition(name))} for name in stated
     ]
     assert len(stated) >= 5
     assert ask(oracle, questions) == stated
     compiled = [casm for name in stated if (casm := chain.compiled_class(name)) is not None]
-    assert len(compiled) >= 3
+    assert len(compiled) >= 2
     agree_on_compiled(oracle, compiled)
 
 
@@ -314,17 +320,16 @@ def test_recorded_classes(oracle: Script, fixtures: Path) -> None:
         text = file.read_text()
         if len(text) > CLASS_BYTES_MAX:
             continue
-        stated = int(file.stem, 16)
-        if ask(oracle, [{"of": "classHash", "text": text}]) == [stated]:
+        stated, definition = int(file.stem, 16), json.loads(text)
+        if ask(oracle, [{"of": "classHash", "text": in_order(definition)}]) == [stated]:
             agreed += 1
-            assert classes.class_hash(class_from_gateway(json.loads(text), stated)) == stated
-    assert agreed >= 8
+            assert classes.class_hash(class_from_gateway(definition, stated)) == stated
+    assert agreed >= 6
 
 
 def test_recorded_compiled_classes(oracle: Script, fixtures: Path) -> None:
     files = sorted(fixtures.glob("*/compiled_class/*.json"))
     compiled = [json.loads(file.read_text()) for file in files]
-    known = [casm for casm in compiled if "entry_points_by_type" in casm]
-    assert len(known) >= 3
-    for casm in known:
-        agree_on_compiled(oracle, [casm])
+    small = [casm for casm in compiled if len(casm.get("bytecode", ())) in range(1, BYTECODE_MAX)]
+    assert len(small) >= 2
+    agree_on_compiled(oracle, small)

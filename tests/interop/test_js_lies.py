@@ -42,7 +42,7 @@ def beside_liars(
         peers = ",".join([honest, *(liar.hello["address"] for liar in liars)])
         with nodes(tmp_path) as make:
             node = make("node", *custom_network(chain.url), "--p2p", "--p2p-peers", peers)
-            wait_until(lambda: have_lied(node), 25, lambda: f"not all lied:\n{node.text()[-6000:]}")
+            wait_until(lambda: have_lied(node), 60, lambda: f"not all lied:\n{node.text()[-6000:]}")
             assert node.head() < chain.head
             scripts("door.mjs", str(door), port_of(chain.address))
             node.wait_head(chain.head)
@@ -89,9 +89,15 @@ def test_each_js_peer_that_lies_about_a_part_is_left_alone_for_the_rule_it_broke
     folder = mixed(tmp_path / "mixed", chain.folder, other_chain, part)
     liars[ANOTHER_CHAIN] = scripts("serve.mjs", str(folder), CHAIN_ID)
     names = {liar.hello["peer"]: lie for lie, liar in liars.items()}
+
     def all_blamed(node):
-        print({n:l for p,l in names.items() if p not in who_lied(node) for n in [p[-5:]]}, node.head(), [(names[f["peer"]], f["rule"]) for f in blamed(node)])
+        print(
+            {n: l for p, l in names.items() if p not in who_lied(node) for n in [p[-5:]]},
+            node.head(),
+            [(names[f["peer"]], f["rule"]) for f in blamed(node)],
+        )
         return set(names) <= who_lied(node)
+
     node = beside_liars([*liars.values()], all_blamed)
     for fault in blamed(node):
         begin = LIES.get(names[fault["peer"]], "{part}").format(part=part.removesuffix("s"))
