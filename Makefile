@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test chaos check fix bench process proto clean
+.PHONY: demo test interop chaos check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
@@ -14,6 +14,10 @@ test: $(READY)  ## every test; those that need recorded blocks are skipped where
 
 chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full disks: four minutes; HERA_CHAOS_SEED=N repeats a run
 	$(BIN)/python -m pytest -s tests/chaos
+
+interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; where no Node.js is, it is installed
+	@$(BIN)/python -m tests.interop.javascript
+	$(BIN)/python -m pytest tests/interop
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ proto: $(READY)  ## regenerate the wire messages
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. starknet/wire/sync.proto
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) tests/interop/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(READY): setup.cfg setup.py pyproject.toml $(wildcard starknet/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit("Hera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11") if sys.version_info < (3, 11) else None'

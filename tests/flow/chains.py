@@ -47,22 +47,24 @@ def devnet(
     length: int, version: str = "0.13.4", first_07_block: int = 0
 ) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
     """Return the generated chain and its blocks."""
-    return _generated(Devnet(length=length, version=version, first_07_block=first_07_block))
+    chain = Devnet(length=length, version=version, first_07_block=first_07_block)
+    return chain, assembled(chain)
 
 
 def another_devnet(length: int) -> tuple[BlockAssembled, ...]:
     """Return the blocks of a chain of the same name that another key has signed."""
-    return _generated(Devnet(seed=1, length=length))[1]
+    return assembled(Devnet(seed=1, length=length))
 
 
-def _generated(chain: Devnet) -> tuple[Devnet, tuple[BlockAssembled, ...]]:
+def assembled(chain: Devnet) -> tuple[BlockAssembled, ...]:
+    """Return the blocks of a generated chain."""
 
     class Generated(_Classes):
         def class_definition(self, class_hash: int) -> Any:
             return chain.class_definition(class_hash)
 
     answers = (chain.block(number) for number in range(chain.length))
-    return chain, tuple(_blocks(answers, Generated({})))
+    return tuple(_blocks(answers, Generated({})))
 
 
 def recorded(fixtures: Path, network: str, length: int) -> tuple[BlockAssembled, ...]:

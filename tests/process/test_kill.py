@@ -8,9 +8,8 @@ import pytest
 from tests.process.nodes import (
     Node,
     custom_network,
-    free_port,
+    feeding,
     gateway,
-    key_pair,
     nodes,
     wait_until,
 )
@@ -23,24 +22,11 @@ DEVNET = ("--devnet", "--blocks", str(BLOCKS))
 @pytest.fixture(scope="module")
 def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Node]]:
     """A feeder node at the head of a generated chain: its gateway's URL, its address, itself."""
-    private_key, peer_id = key_pair()
-    port = free_port()
+    options, address = feeding()
     with gateway(*DEVNET) as url, nodes(tmp_path_factory.mktemp("feeder")) as make:
-        node = make(
-            "feeder",
-            *custom_network(url),
-            *(
-                "--p2p",
-                "--p2p-feeder-node",
-                "--p2p-private-key",
-                private_key,
-                "--verify-workers",
-                "1",
-            ),
-            *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{port}"),
-        )
+        node = make("feeder", *custom_network(url), *options, "--verify-workers", "1")
         node.wait_head(BLOCKS - 1)
-        yield url, f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}", node
+        yield url, address, node
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,20 @@
 
 from pathlib import Path
 
-from tests.process.nodes import Node, free_port, gateway, key_pair, nodes, wait_until
-from tests.process.test_kill import custom_network
+from tests.process.nodes import Node, custom_network, feeding, gateway, nodes, wait_until
 
 BLOCKS, FORK_AT, LONGER = 40, 31, 60
 
 
 def test_nodes_follow_the_chain_that_the_sequencer_signed_instead(tmp_path: Path) -> None:
-    key, peer_id = key_pair()
+    options, address = feeding()
     with nodes(tmp_path) as make:
         with gateway("--devnet", "--blocks", str(BLOCKS)) as url:
-            gateway_port, port = int(url.rsplit(":", 1)[1]), free_port()
+            port = int(url.rsplit(":", 1)[1])
             feeder = make(
                 "feeder",
                 *custom_network(url),
-                *("--p2p", "--p2p-feeder-node", "--p2p-private-key", key),
-                *("--p2p-addr", f"/ip4/127.0.0.1/tcp/{port}"),
+                *options,
             )
             node = make(
                 "node",
@@ -27,12 +25,12 @@ def test_nodes_follow_the_chain_that_the_sequencer_signed_instead(tmp_path: Path
                     "--p2p-addr",
                     "/ip4/127.0.0.1/tcp/0",
                     "--p2p-peers",
-                    f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}",
+                    address,
                 ),
             )
             before = node.wait_head(BLOCKS - 1)["head"]["hash"]
         fork = ("--devnet", "--blocks", str(LONGER), "--fork-at", str(FORK_AT))
-        with gateway(*fork, port=gateway_port):
+        with gateway(*fork, port=port):
             feeder.wait_head(LONGER - 1)
             node.wait_head(LONGER - 1)
             wait_until(

@@ -1,0 +1,28 @@
+// What every peer of these tests is made of: TCP, Noise, Yamux, Identify and Ping.
+import './resolvers.mjs'
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+
+export function start (listen) {
+  return createLibp2p({
+    addresses: { listen },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() }
+  })
+}
+
+export async function send (stream, bytes) {
+  if (!stream.send(bytes)) await stream.onDrain()
+}
+
+export async function readAll (stream) {
+  const chunks = []
+  for await (const chunk of stream) chunks.push(chunk.subarray())
+  return Buffer.concat(chunks)
+}
