@@ -19,6 +19,7 @@ from workers.metrics import Counters
 from workers.p2p.heads import find_head
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Received, Request
+from workers.p2p.score import WEAKNESS_POINTS
 from workers.p2p.verdicts import Verdicts
 from workers.stage import Source, Stage
 
@@ -249,21 +250,29 @@ class P2PProcess(Process):
 
 
 class WatchedVerdicts(Verdicts):
-    """The real verdicts; nobody honest may be blamed."""
+    """The real verdicts; nobody honest may be called a liar."""
 
     def __init__(self, run: "Simulation", peers: Peers, planner: Planner) -> None:
         super().__init__(peers, planner)
         self._run = run
 
     def blame(
-        self, peer: str, component: Component, block: int, rule: str, detail: str, now: float
+        self,
+        peer: str,
+        component: Component,
+        block: int,
+        rule: str,
+        detail: str,
+        now: float,
+        *,
+        suspects: int = 1,
     ) -> None:
         sim = self._run.peer(peer)
-        if rule != poison.RULE and (sim is None or not sim.has_lied):
+        if rule not in WEAKNESS_POINTS and (sim is None or not sim.has_lied):
             self._run.broken(
                 f"{peer} is blamed for {rule} of block {block} ({detail}) and was honest"
             )
-        super().blame(peer, component, block, rule, detail, now)
+        super().blame(peer, component, block, rule, detail, now, suspects=suspects)
 
 
 def drive(coroutine: Coroutine[Any, Any, Result]) -> Result:

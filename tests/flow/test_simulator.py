@@ -94,6 +94,10 @@ def test_a_seed_is_the_same_run_in_another_process_and_after_other_seeds(world: 
 # ---- planted bugs --------------------------------------------------------------------------------------------------
 
 
+def stored(block: BlockVerified) -> BlockStored:
+    return BlockStored(block.attempt, block.number, block.block_hash)
+
+
 def commit_tells_before_it_writes(patch: pytest.MonkeyPatch) -> None:
     """The block is finished and announced, then written: a crash in between loses it for good."""
 
@@ -103,7 +107,7 @@ def commit_tells_before_it_writes(patch: pytest.MonkeyPatch) -> None:
             return
         yield from self._hold(ticket, block)
         while (held := self._held.pop(self._next, None)) is not None:
-            yield Finished((held[0],), (BlockStored(held[1].number, held[1].block_hash),))
+            yield Finished((held[0],), (stored(held[1]),))
             self._writer.store(held[1])
 
     patch.setattr(Commit, "take", take)

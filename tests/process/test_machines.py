@@ -13,8 +13,16 @@ import pytest
 
 from broker import curve
 from starknet.devnet import Devnet
-from tests.process.nodes import HERA, Node, clean_env, free_port, gateway, nodes, wait_until
-from tests.process.test_kill import custom_network
+from tests.process.nodes import (
+    HERA,
+    Node,
+    clean_env,
+    custom_network,
+    free_port,
+    gateway,
+    nodes,
+    wait_until,
+)
 from tests.process.wire import FIRST
 
 BLOCKS = 100  # enough that a worker leaves in mid-sync

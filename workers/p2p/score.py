@@ -26,6 +26,7 @@ WEAKNESS_POINTS = {
     "header.parent": 10.0,  # told by commit, of a header that is signed: the chain forked, or was just taken back
     "answer.empty": 10.0,  # for blocks it had when asked for its head
     "fin.missing": 15.0,
+    "poison": 10.0,  # its message killed our workers: who is to blame is not known
     "request.stalled": 10.0,
     "stream.reset": 10.0,
     "stream.slow": 10.0,
