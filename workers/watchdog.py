@@ -17,7 +17,7 @@ from workers.exits import EX_SOFTWARE
 from workers.log import fields, log
 
 LOOKS = 60  # within the patience of a row
-LOOK_SECONDS_MAX = 1.0
+LOOK_SECONDS_MAX = 5.0  # few, as an idle node is to cost next to nothing
 _STDERR = 2
 
 
