@@ -41,19 +41,28 @@ def heavy_block(number: int) -> BlockAssembled:
         contract.values.add(key=_felt(key), value=_any_felt(draw))
     diff = [pb.StateDiffsResponse(contract_diff=contract)]
     header = _header(draw, number, len(pairs), len(events))
-    wire = gateway.fill_commitments(gateway.WireBlock(header, diff, pairs, events, [], []), VERSION)
-    _sign(wire.header)
+    wire = gateway.WireBlock(header, diff, pairs, events, [], [])
+    return signed(gateway.fill_commitments(wire, VERSION))
+
+
+def signed(wire: gateway.WireBlock) -> BlockAssembled:
+    """The block with its hash, signed by a key of our own, as the verify stage gets it; without classes."""
+    header = wire.header
+    found = block_hash.block_hash(header, rules_for(header.protocol_version))
+    header.block_hash.elements = to_wire(found)
+    r, s = signatures.sign(SECRET, found)
+    header.signatures.add(r=pb.Felt252(elements=to_wire(r)), s=pb.Felt252(elements=to_wire(s)))
     return BlockAssembled(
         attempt=1,
-        number=number,
+        number=header.number,
         peers=PEERS,
-        header=_body([pb.BlockHeadersResponse(header=wire.header)]),
-        state_diff=_body(diff),
+        header=_body([pb.BlockHeadersResponse(header=header)]),
+        state_diff=_body(wire.state_diff),
         classes=_body([]),
         transactions=_body(
-            pb.TransactionsResponse(transaction_with_receipt=pair) for pair in pairs
+            pb.TransactionsResponse(transaction_with_receipt=pair) for pair in wire.transactions
         ),
-        events=_body(pb.EventsResponse(event=event) for event in events),
+        events=_body(pb.EventsResponse(event=event) for event in wire.events),
     )
 
 
@@ -65,13 +74,6 @@ def public_key() -> int:
 def network() -> Network:
     """The network that blocks are of."""
     return networks.load(NETWORK)
-
-
-def _sign(header: pb.SignedBlockHeader) -> None:
-    found = block_hash.block_hash(header, rules_for(VERSION))
-    header.block_hash.elements = to_wire(found)
-    r, s = signatures.sign(SECRET, found)
-    header.signatures.add(r=pb.Felt252(elements=to_wire(r)), s=pb.Felt252(elements=to_wire(s)))
 
 
 def _body(messages: Iterable[object]) -> Body:

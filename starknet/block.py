@@ -23,7 +23,7 @@ from starknet.signatures import verify_block_signature
 from starknet.transactions import (
     DEPLOYING,
     Transaction,
-    declared_class,
+    declared_classes,
     deployed_addresses,
     get,
     hash_all,
@@ -565,7 +565,8 @@ def _compare(block: _Block, rule: str, stated: int, found: int, component: str) 
 def _check_transaction_hashes(block: _Block) -> None:
     with _reading(TRANSACTIONS):
         for pair in block.pairs:
-            require(pair, "transaction", "receipt")
+            if not (pair.HasField("transaction") and pair.HasField("receipt")):
+                raise FieldMissing("TransactionWithReceipt lacks its transaction or its receipt")
         has_version = not block.rules.unversioned_transactions
         read = block.read_transactions
         found = hash_all(read, block.network, has_version=has_version)
@@ -734,8 +735,7 @@ def _check_classes(block: _Block) -> None:
 
 def _declared_by_transactions(block: _Block) -> set[int]:
     with _reading(TRANSACTIONS):
-        found = {declared_class(transaction) for transaction in block.transactions}
-    return {class_hash for class_hash in found if class_hash is not None}
+        return declared_classes(block.read_transactions)
 
 
 def _stated_class_hashes(classes: Sequence[Class]) -> list[int]:

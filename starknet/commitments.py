@@ -218,7 +218,8 @@ def receipt_common(receipt: Receipt) -> Receipt.Common:
     if kind is None:
         raise FieldMissing("Receipt.type is missing")
     body = getattr(receipt, kind)
-    require(body, "common")
+    if not body.HasField("common"):
+        raise FieldMissing(f"{type(body).__name__}.common is missing")
     common: Receipt.Common = body.common
     return common
 

@@ -6,7 +6,7 @@ All inputs and outputs are felts: integers, or bytes of 32 where many are hashed
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, pairwise
 from typing import TypeVar
 
 import sha3  # safe-pysha3
@@ -84,8 +84,9 @@ def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
 
 def _answers(over: Over, asked: Sequence[list[Felts]]) -> Iterator[list[bytes]]:
     """The hashes of the lists that were asked for, as they were asked for."""
-    hashes = iter(hash_lists(over, list(chain.from_iterable(asked))))
-    return (list(islice(hashes, len(lists))) for lists in asked)
+    hashes = hash_lists(over, list(chain.from_iterable(asked)))
+    ends = accumulate(map(len, asked), initial=0)
+    return (hashes[start:end] for start, end in pairwise(ends))
 
 
 def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:

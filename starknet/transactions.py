@@ -6,6 +6,7 @@ All functions take wire messages and raise FeltError or FieldMissing where a fie
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -36,7 +37,13 @@ _DEPLOY_ACCOUNT = to_bytes32(short_string("deploy_account"))
 _INVOKE = to_bytes32(short_string("invoke"))
 _L1_HANDLER = to_bytes32(short_string("l1_handler"))
 _CONTRACT_ADDRESS = to_bytes32(short_string("STARKNET_CONTRACT_ADDRESS"))
-_L1_GAS, _L2_GAS, _L1_DATA = (name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
+_GAS_NAMES = tuple(name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
+_LIMITS = [
+    f"resource_bounds_{gas}_{limit}"
+    for gas in ("l1_gas", "l2_gas", "l1_data_gas")
+    for limit in ("max_amount", "max_price_per_unit")
+]
+_TWO_LIMITS, _THREE_LIMITS = attrgetter(*_LIMITS[:4]), attrgetter(*_LIMITS)
 _ABOVE_AMOUNT, _ABOVE_PRICE = bytes(24), bytes(16)  # what a felt has above 64 and 128 bits
 _ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
 _MODES = {(nonce, fee): to_bytes32(nonce << 32 | fee) for nonce in (0, 1) for fee in (0, 1)}
@@ -65,10 +72,9 @@ def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transa
     bodies = {
         kind: iter(SHAPES[kind].rows(_of_kind(kind, kinds, transactions))) for kind in set(kinds)
     }
-    return [
-        Transaction(kind, next(bodies[kind]), padded(transaction.transaction_hash))
-        for kind, transaction in zip(kinds, transactions, strict=True)
-    ]
+    ordered = [next(bodies[kind]) for kind in kinds]
+    stated = [padded(transaction.transaction_hash) for transaction in transactions]
+    return list(map(Transaction, kinds, ordered, stated))
 
 
 def _of_kind(
@@ -154,6 +160,12 @@ def declared_class(transaction: TransactionInBlock) -> int | None:
     if not transaction_kind(transaction).startswith("declare"):
         return None
     return get(transaction_body(transaction), "class_hash")
+
+
+def declared_classes(transactions: Iterable[Transaction]) -> set[int]:
+    """The class hashes of those of the transactions which declare; raises FieldMissing."""
+    declaring = (body for kind, body, _ in transactions if kind.startswith("declare"))
+    return {from_bytes(felt_of(body, "class_hash")) for body in declaring}
 
 
 def transaction_tip(transaction: TransactionInBlock) -> int:
@@ -352,24 +364,18 @@ def _v3_head(
 
 
 def _fee(tx: Row) -> bytes:
+    """The tip, then of each kind of gas its name, amount and price in one felt, of 64, 64 and 128 bits."""
     if not (tx.resource_bounds_l1_gas and tx.resource_bounds_l2_gas):
         raise FieldMissing("resource bounds of L1 gas or L2 gas are missing")
-    l1_gas = tx.resource_bounds_l1_gas_max_amount, tx.resource_bounds_l1_gas_max_price_per_unit
-    l2_gas = tx.resource_bounds_l2_gas_max_amount, tx.resource_bounds_l2_gas_max_price_per_unit
-    parts = to_bytes32(tx.tip) + _bound(_L1_GAS, *l1_gas) + _bound(_L2_GAS, *l2_gas)
-    if tx.resource_bounds_l1_data_gas:
-        price = tx.resource_bounds_l1_data_gas_max_price_per_unit
-        parts += _bound(_L1_DATA, tx.resource_bounds_l1_data_gas_max_amount, price)
-    return parts
-
-
-def _bound(name: bytes, amount: bytes | None, price: bytes | None) -> bytes:
-    """Name, amount and price in one felt, of 64, 64 and 128 bits."""
-    if amount is None or price is None:
+    limits = _THREE_LIMITS(tx) if tx.resource_bounds_l1_data_gas else _TWO_LIMITS(tx)
+    if None in limits:
         raise FieldMissing("resource bound without its amount or its price")
-    if not (amount.startswith(_ABOVE_AMOUNT) and price.startswith(_ABOVE_PRICE)):
-        raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
-    return name + amount[len(_ABOVE_AMOUNT) :] + price[len(_ABOVE_PRICE) :]
+    parts = [to_bytes32(tx.tip)]
+    for name, amount, price in zip(_GAS_NAMES, limits[::2], limits[1::2], strict=False):
+        if not (amount.startswith(_ABOVE_AMOUNT) and price.startswith(_ABOVE_PRICE)):
+            raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
+        parts += name, amount[24:], price[16:]
+    return b"".join(parts)
 
 
 def _modes(tx: Row) -> bytes:

@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = os.environ.get("HERA_FUZZ_SECONDS", "5")
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
 P = 2**251 + 17 * 2**192 + 1
+# Number, kind and fields within, of one field of each kind; number 6 is a message with fields of its own.
+PLAN = bytes(
+    [1, 0, 0, 2, 1, 0, 3, 2, 0, 4, 3, 0, 5, 4, 0, 6, 5, 3, 1, 0, 0, 2, 1, 0, 3, 4, 0, 7, 6, 0]
+)
 EDGES = (
     0,
     1,
@@ -165,6 +169,48 @@ class Fuzzer:
         if len(self.pages) > 300:
             self.pages.clear()
 
+    def varint(self, number: int) -> bytes:
+        if self.random.random() < 0.02:
+            return bytes([0x80 | self.random.randrange(128)] * self.random.randrange(11)) + b"\1"
+        out = bytearray()
+        while number > 0x7F:
+            out.append(number & 0x7F | 0x80)
+            number >>= 7
+        return bytes([*out, number])
+
+    def message(self, depth: int = 0) -> bytes:
+        """Fields of all wire types; those of the plan are likeliest, and some messages break off."""
+        parts = []
+        for _ in range(self.random.randrange(6)):
+            number = self.random.choice((1, 1, 2, 3, 4, 5, 6, 7, 0, 1 << 29))
+            kind = self.random.choice((0, 1, 2, 2, 2, 2, 3, 4, 5))
+            payload = self.random.randbytes(self.random.choice((0, 1, 5, 31, 32, 33)))
+            if depth < 3 and self.random.random() < 0.6:
+                payload = self.message(depth + 1)
+            end = self.varint(number << 3 | 4) if self.random.random() < 0.9 else b""
+            body = {
+                0: self.varint(self.random.getrandbits(self.random.randrange(65))),
+                1: bytes(8),
+                2: self.varint(len(payload)) + payload,
+                3: payload + end,
+                5: bytes(4),
+            }
+            parts.append(self.varint(number << 3 | kind) + body.get(kind, b""))
+        data = b"".join(parts)
+        return data[: self.random.randrange(len(data) + 1)] if self.random.random() < 0.05 else data
+
+    def plan(self) -> bytes:
+        plan = bytearray(PLAN)
+        if self.random.random() < 0.1:
+            plan[self.random.randrange(len(plan))] = self.random.randrange(256)
+        return bytes(plan[: len(plan) - (self.random.random() < 0.03)])
+
+    def spans(self) -> tuple[bytes, int, int, int]:
+        messages = (self.message() for _ in range(self.random.randrange(5)))
+        body = b"".join(self.varint(len(message)) + message for message in messages)
+        start = self.random.choice((0, 0, 0, -1, self.random.randrange(200)))
+        return body, start, self.random.randrange(6), self.random.choice((1 << 20, 30, -1))
+
     def arguments(self) -> tuple[str, tuple[Any, ...]]:
         name = self.random.choice(NAMES)
         count = self.count()
@@ -181,8 +227,17 @@ class Fuzzer:
             return name, (self.buffer(count), self.offsets(count))
         if name == "patricia_root":
             return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
+<<<<<<< HEAD
         if name == "trie_update":
             return name, self.trie()
+=======
+        if name == "node_hashes":
+            return name, (kind, self.nodes(count))
+        if name == "wire_rows":
+            return name, (self.plan(), [self.message() for _ in range(count % 5)])
+        if name == "wire_spans":
+            return name, self.spans()
+>>>>>>> wt-wire
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:
@@ -219,6 +274,8 @@ NAMES = (
     "patricia_root",
     "trie_update",
     "ecdsa_verify",
+    "wire_rows",
+    "wire_spans",
 )
 
 
