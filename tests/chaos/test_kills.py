@@ -56,7 +56,7 @@ QUOTA = {
     },
 }
 KILLS_TOTAL = 100
-RESTART_SECONDS_MAX = 20.0
+RESTART_SECONDS_MAX = 60.0
 PROGRESS_SECONDS_MAX = 60.0
 
 
@@ -80,7 +80,7 @@ def victims(seed: int) -> list[Victim]:
     return found
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_a_hundred_kills_in_one_sync_change_nothing(tmp_path: Path) -> None:
     order = victims(drawn())
     assert len(order) == KILLS_TOTAL
