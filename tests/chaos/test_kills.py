@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from node import processes
 from node.banner import banner
 from starknet.devnet import Devnet
 from tests.chaos.gateways import Growing, serving
@@ -78,6 +79,15 @@ def victims(seed: int) -> list[Victim]:
     ]
     random.Random(seed).shuffle(found)
     return found
+
+
+def test_every_kind_of_process_is_among_the_victims() -> None:
+    titles = {
+        title.partition("-")[0] if title.startswith("verify") else title
+        for quota in QUOTA.values()
+        for title in quota
+    }
+    assert titles == {SUPERVISOR, processes.BROKER, *(row.name for row in processes.every_row())}
 
 
 @pytest.mark.timeout(600)
