@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 
 from broker.codec import Body
+from broker.endpoint import socket_path
 from broker.link import Link
 from node import config, pipeline
 from node.config import Config
 from tests.chaos.logs import KILLS, stored_twice, unexplained
 from tests.chaos.seeds import drawn
 from tests.chaos.stores import different, stored_head
-from tests.process.nodes import HERA, clean_env, custom_network
+from tests.process.nodes import HERA, clean_env, custom_network, wait_until
 from tests.workers import blocks as made
 from workers.messages import BlockVerified
 from workers.store.opening import FOLDER
@@ -72,6 +73,8 @@ class Bench:
         with ExitStack() as stack:
             self._start(self.broker_log, "broker")
             stack.callback(self._end)
+            socket = socket_path(configured.broker)
+            wait_until(socket.exists, BLOCK_SECONDS_MAX, self.broker_log.read_text)
             self._link = stack.enter_context(
                 Link(
                     configured.broker,

@@ -1,5 +1,6 @@
 """The store: what is written is the chain and nothing else, whatever happens to the writer."""
 
+import errno
 import os
 import pickle
 import random
@@ -21,7 +22,7 @@ from tests.workers import blocks as made
 from workers.component import Component
 from workers.errors import PeerFault
 from workers.messages import BlockVerified
-from workers.store import Head, StoreError, rocks
+from workers.store import DiskFull, Head, StoreError, rocks
 from workers.store.reader import Reader, digest, dump
 from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, Family
 from workers.store.writer import Writer, revert_to
@@ -629,6 +630,49 @@ def test_a_writer_killed_at_any_instant_leaves_the_very_store_of_its_head(
         heads.add(assert_whole(tmp_path / "db", undisturbed))
     reader.close()
     assert len(heads) > 2
+
+
+REFUSED = """
+import pickle, resource, sys
+from pathlib import Path
+from workers.store import StoreError
+from workers.store.writer import Writer
+writer = Writer(Path(sys.argv[1]), sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
+try:
+    for block in pickle.loads(Path(sys.argv[3]).read_bytes()):
+        writer.store(block)
+except StoreError as error:
+    print(error)
+writer.close()
+"""
+
+
+def test_a_disk_that_refuses_a_write_leaves_the_store_of_its_head(
+    tmp_path: Path, chain: list[BlockVerified], undisturbed: list[str]
+) -> None:
+    recorded = tmp_path / "blocks"
+    recorded.write_bytes(pickle.dumps(chain))
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, str(tmp_path / "db"), CHAIN, str(recorded)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    assert "File too large" in done.stdout
+    assert 0 <= assert_whole(tmp_path / "db", undisturbed) < GENERATED - 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path, number: int) -> None:
+    reason = os.strerror(number)
+    said = f"{tmp_path}: the disk is full; make room, then start the node again"
+    with pytest.raises(DiskFull, match=said), rocks.errors_of(tmp_path):
+        raise Exception(
+            f"IO error: {reason}: While appending to file: 000012.log: {reason}"
+        )  # as rocksdict does
 
 
 def assert_whole(db_path: Path, undisturbed: list[str]) -> int:
