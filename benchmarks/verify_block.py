@@ -29,11 +29,7 @@ from benchmarks import Figure
 from benchmarks.blocks import SECRET, VERSION, heavy_block, signed
 from benchmarks.verify_scaling import settings_for
 from node import networks
-<<<<<<< HEAD
-from starknet import gateway, native, signatures
-=======
-from starknet import block_hash, commitments, gateway, native, signatures, trie
->>>>>>> wt-wire
+from starknet import block_hash, commitments, gateway, native, signatures
 from starknet.block import check_block
 from starknet.felt import HASH_BYTES, P, to_bytes32, to_wire, value
 from starknet.hashes import PairHash

@@ -53,6 +53,9 @@ class Wire:
     def fileno(self) -> int:
         raise OSError("a simulated link has no descriptor: ask take_nowait")
 
+    def obstacle(self) -> str:
+        return ""
+
     def close(self, linger_s: float) -> None:
         """End the connection; a link that lingers has sent all before."""
         if linger_s:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from broker.protocol import BEAT_S
 from broker.topic import Topic
-from node import pipeline, poison
+from node import pipeline
 from tests.flow.peers import PATIENCE_S, Answer, Peer
 from tests.flow.world import LENGTH
 from workers import runtime

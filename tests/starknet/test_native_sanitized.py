@@ -227,17 +227,12 @@ class Fuzzer:
             return name, (self.buffer(count), self.offsets(count))
         if name == "patricia_root":
             return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
-<<<<<<< HEAD
         if name == "trie_update":
             return name, self.trie()
-=======
-        if name == "node_hashes":
-            return name, (kind, self.nodes(count))
         if name == "wire_rows":
             return name, (self.plan(), [self.message() for _ in range(count % 5)])
         if name == "wire_spans":
             return name, self.spans()
->>>>>>> wt-wire
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:

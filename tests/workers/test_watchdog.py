@@ -34,7 +34,7 @@ def work(settings, message):
             time.sleep(0.01)
     if message.number == 14:
         10 ** 10 ** 9  # one instruction for hours: no other thread runs
-    return [BlockStored(message.number, b"hash")]
+    return [BlockStored(message.attempt, message.number, b"hash")]
 
 def hang(settings, link):
     link.take(0)
@@ -117,7 +117,7 @@ def test_the_supervisor_restarts_it_until_the_message_is_set_aside_and_others_ru
         give(source, part(13), part(20))
         supervisor = python(SUPERVISOR, WORKER, str(tmp_path))
         try:
-            assert get(end, seconds=60).message == BlockStored(20, b"hash")
+            assert get(end, seconds=60).message == BlockStored(3, 20, b"hash")
             assert source.stats()["poisoned"] == 1
         finally:
             supervisor.send_signal(signal.SIGTERM)
