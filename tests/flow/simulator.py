@@ -37,12 +37,10 @@ EVENTS_SHOWN = 40
 STEP_S = 0.002
 QUIET_S = 12.0  # longer than any process hangs
 VERIFY_WORKERS = 2
-REOPENED_EVERY = (
-    3  # seeds; in the others commit's successor reads the head of the store that is open
-)
-VERIFIED_EVERY = (
-    8  # seeds; the others remember what verification, which is pure, said of the same bytes
-)
+# seeds: in the others commit's successor reads the head of the store that is open, and what verification, which is
+# pure, said of the same bytes before is said again
+REOPENED_EVERY = 3
+VERIFIED_EVERY = 8
 SEEN_MAX = 32
 # of a block; classes come in any order, so what is stored of them only shows in the dump
 STORED = (
