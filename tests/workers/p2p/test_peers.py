@@ -16,6 +16,7 @@ from workers.p2p.files import FileBroken
 from workers.p2p.heads import find_head
 from workers.p2p.peers import CHECK_SECONDS, REMEMBERED_MAX, Back, Peers
 from workers.p2p.plan import PeerState
+from workers.p2p.score import WEAKNESS_SECONDS
 
 
 def connected(*names: str) -> Peers:
@@ -92,8 +93,8 @@ def test_the_faster_and_the_more_honest_peer_is_the_better_one() -> None:
     peers.answered("fast", 1_000_000, 0.1)
     peers.answered("slow", 1_000_000, 10.0)
     peers.answered("shaky", 1_000_000, 0.1)
-    for _ in range(5):
-        peers.blame("shaky", "stream.reset", 1, 0.0)
+    for n in range(1, 9):
+        peers.blame("shaky", "stream.reset", 1, n * WEAKNESS_SECONDS)
     quality = {state.peer: state.quality for state in peers.askable(0.0)}
     assert quality["fast"] == quality["new"] > quality["shaky"] > quality["slow"]
 
