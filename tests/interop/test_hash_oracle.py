@@ -46,9 +46,11 @@ def ask(oracle: Script, questions: Iterable[Question]) -> list[int]:
 
 
 def plain(message: Any) -> Any:
-    """A wire message as JSON: felts as hex text, fields that are absent left out."""
+    """A wire message as JSON: numbers as hex text, which JavaScript does not round; absent fields left out."""
+    if isinstance(message, int):
+        return hex(message)
     if not isinstance(message, Message):
-        return message if isinstance(message, int) else [plain(item) for item in message]
+        return [plain(item) for item in message]
     if is_felt(message):
         return hex(value(message))  # type: ignore[arg-type]  # a felt, a hash or an address
     fields = message.DESCRIPTOR.fields
