@@ -1,5 +1,6 @@
 """What a stream of a sync protocol is to this process, and the two ways of reading one, both bounded."""
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -101,16 +102,21 @@ class Writer:
 class AnswerReader:
     """Takes an answer's bytes as they come; knows the borders of its messages and ``Fin``, decodes nothing.
 
-    ``body`` holds the whole messages so far, with their lengths and without ``Fin``.
+    ``body`` holds the whole messages so far, with their lengths and without ``Fin``. One message more than
+    ``messages_max`` is the last that is taken.
     """
 
-    def __init__(self, fin_field: int, message_bytes_max: int) -> None:
+    def __init__(
+        self, fin_field: int, message_bytes_max: int, messages_max: int | None = None
+    ) -> None:
         assert 0 < fin_field < 16, "a tag of one byte"
         self._fin_tag = fin_field << 3 | 2
         self._message_max = message_bytes_max
+        self._messages_left = sys.maxsize if messages_max is None else messages_max
         self._received = bytearray()
         self._position = 0  # of the first message that is not whole yet
         self.finished = False  # Fin has come
+        self.is_over = False  # more messages have come than may
 
     def feed(self, chunk: bytes) -> None:
         """Take more bytes; raise ``BadAnswer`` for what is over a limit, empty, or after ``Fin``."""
@@ -126,6 +132,10 @@ class AnswerReader:
                 self._finish(position, payload + length)
                 return
             position = payload + length
+            self._messages_left -= 1
+            if self._messages_left < 0:
+                self.is_over = True
+                break
         self._position = position
 
     @property
