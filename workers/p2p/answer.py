@@ -23,7 +23,7 @@ READ_BLOCKS = 32  # of one turn in the reader's thread
 READ_BYTES = 256 * 1024  # of one turn, and at least one block: what an answer holds in memory
 ANSWERS_MAX = 64  # given at once; more wait
 REQUESTS_PER_PEER_MAX = 32  # open at once, of which we ask 16; more are reset
-STALLED_SECONDS = 5.0  # an answer that is not read for so long ends if others wait (else Yamux's 60 s hold)
+STALLED_SECONDS = 5.0  # for 128 KiB to be read, if others wait; else Yamux's 60 s hold
 
 log = logging.getLogger("hera.p2p")
 
@@ -42,7 +42,7 @@ class Served:
 
 @dataclass(eq=False)
 class Giving:
-    """An answer on its way; ``stalled_at`` is when it will have waited too long for its peer to read."""
+    """An answer on its way; ``stalled_at`` is when its peer will not have read for too long, seen while it writes."""
 
     scope: trio.CancelScope
     stalled_at: float = inf
@@ -124,7 +124,12 @@ class Answerer:
         self, stream: Stream, component: Component, wanted: Range, giving: Giving
     ) -> None:
         self.served.requests += 1
-        writer = Writer(stream, self._count_bytes)
+
+        def sent(size: int) -> None:
+            self.served.bytes_out += size
+            giving.stalled_at = trio.current_time() + STALLED_SECONDS
+
+        writer = Writer(stream, sent)
         async with self._reads.of(stream.peer):
             numbers = await self._numbers(wanted)
         missing = False
@@ -133,15 +138,12 @@ class Answerer:
                 async with self._reads.of(stream.peer):
                     parts = await self._view.parts(component, batch, READ_BYTES)
                 del batch[: len(parts)]
-                giving.stalled_at = trio.current_time() + STALLED_SECONDS
+                sent(0)
                 missing = await self._write(writer, component, parts)
                 giving.stalled_at = inf
-        giving.stalled_at = trio.current_time() + STALLED_SECONDS
+        sent(0)
         await writer.write(protocols.fin(component))
         await writer.flush()
-
-    def _count_bytes(self, size: int) -> None:
-        self.served.bytes_out += size
 
     async def _write(self, writer: Writer, component: Component, parts: list[bytes | None]) -> bool:
         """Write parts; return whether a block was missing."""

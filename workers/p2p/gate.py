@@ -1,7 +1,7 @@
 """Who may open a connection to us, or be dialled: from where, and how many at once. Pure: no socket, no clock.
 
-Addresses that are not routable on the internet (loopback, private, link-local, shared) are bounded only by the sum: a
-test network is one machine, and behind a container's proxy the whole world has one private address.
+Addresses that are not routable on the internet (loopback, private, link-local, shared) have a bound of their own, and
+none for their network: a test network is one machine, and behind a container's proxy all the world has one address.
 """
 
 import ipaddress
@@ -19,13 +19,15 @@ NETWORK_BITS = {4: 24, 6: 48}
 
 @dataclass(frozen=True)
 class GateLimits:
-    """Bounds of the connections that others open to us. ``spares_private`` exempts addresses as said above."""
+    """Bounds of the connections that others open to us."""
 
     connections: int = 80  # at once; of the host's 100, the rest is for those that we dial
     per_address: int = 8  # at once, of one IPv4 address or IPv6 /64: some nodes behind one router
     per_network: int = 16  # at once, of one IPv4 /24 or IPv6 /48: what one operator rents cheaply
-    handshakes: int = 32  # at once; one more ends the oldest: an honest peer finishes in three round trips
-    spares_private: bool = True
+    handshakes: int = (
+        32  # at once; one more ends the oldest: an honest peer finishes in three round trips
+    )
+    per_private_address: int = 64  # at once, of one unroutable address
 
 
 class BadNetwork(ValueError):
@@ -50,7 +52,7 @@ class Gate:
 
     def __init__(
         self,
-        limits: GateLimits = GateLimits(),  # noqa: B008  (frozen)
+        limits: GateLimits = GateLimits(),
         allow: Sequence[Network] = (),
         deny: Sequence[Network] = (),
     ) -> None:
@@ -75,17 +77,15 @@ class Gate:
             return why
         if self.count >= self.limits.connections:
             return f"{self.count} inbound connections are open"
-        address, network = self._bounded_groups(host) or (None, None)
-        if address is not None and self._groups[address] >= self.limits.per_address:
-            return f"{self._groups[address]} connections from {address} are open"
-        if network is not None and self._groups[network] >= self.limits.per_network:
-            return f"{self._groups[network]} connections from {network} are open"
+        for group, most in self._bounds(host):
+            if self._groups[group] >= most:
+                return f"{most} connections from {group} are open"
         return ""
 
     @contextmanager
     def inside(self, host: str) -> Iterator[None]:
         """Count a connection while it lasts."""
-        groups = self._bounded_groups(host)
+        groups = [group for group, _ in self._bounds(host)]
         self.count += 1
         self._groups.update(groups)
         try:
@@ -97,13 +97,14 @@ class Gate:
                 if not self._groups[group]:
                     del self._groups[group]
 
-    def _bounded_groups(self, host: str) -> tuple[Network, ...]:
-        """The address and the network that a connection counts for; none for an exempt address."""
+    def _bounds(self, host: str) -> tuple[tuple[Network, int], ...]:
+        """The address and the network that a connection counts for, each with how many it may have."""
         ip = _ip(host)
-        if self.limits.spares_private and not ip.is_global:
-            return ()
-        bits = (ADDRESS_BITS[ip.version], NETWORK_BITS[ip.version])
-        return tuple(ipaddress.ip_network((ip, size), strict=False) for size in bits)
+        address = ipaddress.ip_network((ip, ADDRESS_BITS[ip.version]), strict=False)
+        if not ip.is_global:
+            return ((address, self.limits.per_private_address),)
+        network = ipaddress.ip_network((ip, NETWORK_BITS[ip.version]), strict=False)
+        return ((address, self.limits.per_address), (network, self.limits.per_network))
 
 
 def _ip(host: str) -> IP:

@@ -34,10 +34,16 @@ from workers.p2p.keys import KeyPair
 from workers.p2p.streams import Stream, StreamBroken
 from workers.p2p.yamux import Limits
 
-CONNECTIONS_MAX = 100  # in both directions; the gate keeps some of them from those that come by themselves
+CONNECTIONS_MAX = (
+    100  # in both directions; the gate keeps some of them from those that come by themselves
+)
 CONNECTIONS_PER_PEER_MAX = 2  # two where both sides dial at once
-STREAMS_MAX = 2 * CONNECTIONS_MAX * Limits().inbound_max  # never reached: more would wait behind a flood's
-HANDSHAKE_SECONDS = 10.0  # of an inbound connection: TCP accepted until Noise and Yamux are agreed on
+STREAMS_MAX = (
+    2 * CONNECTIONS_MAX * Limits().inbound_max
+)  # never reached: more would wait behind a flood's
+HANDSHAKE_SECONDS = (
+    10.0  # of an inbound connection: TCP accepted until Noise and Yamux are agreed on
+)
 NEGOTIATE_SECONDS = 10  # of a stream's protocol
 DIAL_SECONDS = 10.0
 CLOSE_SECONDS = 3.0

@@ -27,7 +27,9 @@ class Inbound:
         self._network = network
         self._gate = gate
         self._per_peer_max = per_peer_max
-        self._handshakes: dict[Any, None] = {}  # the sockets whose peer has no name yet, oldest first
+        self._handshakes: dict[
+            Any, None
+        ] = {}  # the sockets whose peer has no name yet, oldest first
         network._handle_inbound_connection = self.handle
 
     async def handle(self, stream: Any, address: Any) -> None:

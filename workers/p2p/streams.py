@@ -7,6 +7,7 @@ from typing import Protocol
 import trio
 
 READ_BYTES = 256 * 1024
+WRITE_BYTES_MAX = 128 * 1024  # so often is seen whether the peer reads
 WRITE_BYTES_MIN = 64 * 1024  # smaller writes cost up to 50 times more CPU a byte
 VARINT_BYTES_MAX = 5  # a length of up to 35 bits; far above any allowed message
 
@@ -74,7 +75,10 @@ async def read_request(stream: Stream, bytes_max: int, seconds: float) -> bytes:
 
 
 class Writer:
-    """Joins parts to writes of at least ``WRITE_BYTES_MIN``; ``flush`` sends the rest; ``count`` is told how many."""
+    """Joins and cuts parts to writes of ``WRITE_BYTES_MIN`` … ``WRITE_BYTES_MAX``; ``flush`` sends the rest.
+
+    ``count`` is told the bytes of each write that is done.
+    """
 
     def __init__(self, stream: Stream, count: Callable[[int], None]) -> None:
         self._stream = stream
@@ -94,9 +98,10 @@ class Writer:
         data = b"".join(self._waiting)
         self._waiting.clear()
         self._size = 0
-        if data:
-            await self._stream.write(data)
-            self._count(len(data))
+        for start in range(0, len(data), WRITE_BYTES_MAX):
+            piece = data[start : start + WRITE_BYTES_MAX]
+            await self._stream.write(piece)
+            self._count(len(piece))
 
 
 class AnswerReader:
