@@ -94,7 +94,7 @@ class Stages(threading.Thread):
         whole = self._keep(component, message, len(asked))
         classes: tuple[ClassesWanted, ...] = ()
         if component is Component.STATE_DIFFS:
-            names = (b"\1" * 32,)
+            names = (b"\1" * 32, b"\2" * 32)  # as many as the source chain's blocks have
             classes = tuple(
                 ClassesWanted(n, block_hash(n), names, ())
                 for n in range(message.start, message.start + whole)
