@@ -71,14 +71,21 @@ async def _measure(node: Node, address: str) -> list[Figure]:
         ]
         try:
             await trio.sleep(WARM_SECONDS)
-            served = _served(node)
+            served, busy = _served(node), _busy(p2p)
             beside, after = await _latencies(once, p2p)
             flooded = (_served(node) - served - len(beside)) / MEASURE_SECONDS
+            busy = (_busy(p2p) - busy) / MEASURE_SECONDS
         finally:
             for flood in floods:
                 flood.terminate()
                 flood.wait()
-    return [_latency(alone, beside, flooded), _memory(before, after)]
+    return [_latency(alone, beside, flooded, busy), _memory(before, after)]
+
+
+def _busy(p2p: psutil.Process) -> float:
+    """The process's CPU seconds."""
+    times = p2p.cpu_times()
+    return float(times.user + times.system)
 
 
 def _served(node: Node) -> int:
@@ -116,12 +123,13 @@ async def _connected(host: Host, server: Address) -> Callable[[], Awaitable[bool
     return once
 
 
-def _latency(alone: list[float], beside: list[float], flooded: float) -> Figure:
-    middle = [statistics.median(seconds) for seconds in (alone, beside)]
-    late = [statistics.quantiles(seconds, n=20)[-1] for seconds in (alone, beside)]
+def _latency(alone: list[float], beside: list[float], flooded: float, busy: float) -> Figure:
+    middle = [statistics.median(seconds) * 1e3 for seconds in (alone, beside)]
+    most = [statistics.quantiles(seconds, n=20)[-1] * 1e3 for seconds in (alone, beside)]
     note = (
-        f"median {middle[0] * 1e3:.1f} ms alone, {middle[1] * 1e3:.1f} ms beside {CONNECTIONS}x{STREAMS} "
-        f"streams; 95 % within {late[0] * 1e3:.0f} and {late[1] * 1e3:.0f} ms; {len(beside)} requests, the flood's {flooded:.0f} a second answered"
+        f"median {middle[0]:.1f} ms alone, {middle[1]:.1f} ms beside {CONNECTIONS}x{STREAMS} streams; "
+        f"95 % within {most[0]:.0f} and {most[1]:.0f} ms; of the flood {flooded:.0f} requests a second answered, "
+        f"p2p busy for {busy:.0%} of the time"
     )
     return Figure(
         "honest request in a flood, latency", middle[1] / middle[0], REACH, "at most", note

@@ -79,12 +79,11 @@ def test_a_handshake_that_stops_half_way_is_ended(
 
     async def test() -> None:
         gate = Gate()
-        async with hosts(gate, 0) as (server, _):
-            async with await silent(server) as stream:
-                await stream.send_all(said)
-                await until(lambda: gate.count == 1)
-                await until(lambda: gate.count == 0)
-                await ended(stream)
+        async with hosts(gate, 0) as (server, _), await silent(server) as stream:
+            await stream.send_all(said)
+            await until(lambda: gate.count == 1)
+            await until(lambda: gate.count == 0)
+            await ended(stream)
 
     run(test)
 
