@@ -82,8 +82,9 @@ def test_a_handshake_that_stops_half_way_is_ended(
         async with hosts(gate, 0) as (server, _), await silent(server) as stream:
             await stream.send_all(said)
             await until(lambda: gate.count == 1)
-            await until(lambda: gate.count == 0)
-            await ended(stream)
+            with trio.fail_after(5):
+                await until(lambda: gate.count == 0)
+                await ended(stream)
 
     run(test)
 
