@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -28,9 +29,12 @@ from workers.p2p.ask import NoAnswer, Patience, ask
 from workers.p2p.fair import Rates, Turns
 from workers.p2p.gate import Gate, GateLimits, parse_network
 from workers.p2p.host import CannotReach, Host
+from workers.p2p.ledger import Ledger
+from workers.p2p.peers import Peers
 from workers.p2p.protocols import Range
 from workers.p2p.streams import BadAnswer, Stream, StreamBroken
 from workers.p2p.view import View
+from workers.p2p.warden import Warden
 
 PROTOCOL = protocols.protocol_id(CHAIN, Component.HEADERS)
 MULTISTREAM = b"\x13/multistream/1.0.0\n"
@@ -159,10 +163,14 @@ def test_the_addresses_of_ip6_peers_are_known_to_the_gate() -> None:
     run(test)
 
 
-def test_a_banned_peer_is_refused_as_soon_as_its_name_is_known() -> None:
+def test_a_banned_peer_is_refused_as_soon_as_its_name_is_known(tmp_path: Path) -> None:
     async def test() -> None:
         async with hosts(Gate(), 2) as (server, (banned, other)):
-            server.inbound.is_banned = lambda peer: peer == banned.peer_id
+            peers = Peers(server.peer_id)
+            peers.obey([banned.peer_id], {})
+            Warden(
+                server, peers, Ledger(tmp_path)
+            )  # which is not run: this waits for no look of it
             for client in (banned, other):
                 await client.dial(server.peer_id, transports(server))
             await until(lambda: server.peers() == (other.peer_id,) and not banned.peers())
