@@ -250,12 +250,12 @@ class Planner:
 
     def messages_max(self, request: Request) -> int:
         """How many messages an honest answer has at most, by the headers and state diffs that are known."""
+        if request.component is Component.HEADERS:
+            return request.count
         job = self._by_attempt.get(request.attempt)
         if job is None:
             return 0  # nobody waits for it any more
         match request.component:
-            case Component.HEADERS:
-                return request.count
             case Component.STATE_DIFFS:
                 # SYNC-SPEC: declare the peer malicious if the counter becomes bigger than state_diff_length; each
                 # message counts for at least one (its fetch stage counts exactly)
