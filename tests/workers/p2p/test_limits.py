@@ -315,7 +315,7 @@ def test_who_stops_waiting_takes_no_turn_away() -> None:
             async with turns.of("a"):
                 nursery.start_soon(partial(_take, turns))
                 await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
         assert (turns._free, turns._waiting) == (1, {})
 
     run(test)
