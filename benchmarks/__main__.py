@@ -12,6 +12,7 @@ from benchmarks import (
     hashing,
     node_idle,
     node_memory,
+    p2p_flood,
     recovery,
     state_update,
     verify_block,
@@ -27,6 +28,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_memory.run,
     node_idle.run,
     recovery.run,
+    p2p_flood.run,
 )
 
 

@@ -248,6 +248,25 @@ class Planner:
             case Component.EVENTS:
                 return EventsReceived(attempt, start, peer, job.headers, frame)
 
+    def messages_max(self, request: Request) -> int:
+        """How many messages an honest answer has at most, by the headers and state diffs that are known."""
+        if request.component is Component.HEADERS:
+            return request.count
+        job = self._by_attempt.get(request.attempt)
+        if job is None:
+            return 0  # nobody waits for it any more
+        match request.component:
+            case Component.STATE_DIFFS:
+                # SYNC-SPEC: declare the peer malicious if the counter becomes bigger than state_diff_length; each
+                # message counts for at least one (its fetch stage counts exactly)
+                return sum(header.state_diff_length for header in job.headers)
+            case Component.CLASSES:
+                return sum(len(want.declared) + len(want.deployed) for want in job.wanted)
+            case Component.TRANSACTIONS:
+                return sum(header.transactions for header in job.headers)
+            case Component.EVENTS:
+                return sum(header.events for header in job.headers)
+
     def received(self, request: Request, size_bytes: int) -> bool:
         """Note that so much of an answer has come; return whether it may be read on now."""
         job = self._by_attempt.get(request.attempt)

@@ -14,6 +14,7 @@ from workers.p2p.answer import Answerer
 from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
+from workers.p2p.gate import Gate, GateLimits, parse_network
 from workers.p2p.host import Host
 from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
@@ -37,7 +38,9 @@ async def run(
     p2p = settings.p2p
     assert p2p is not None, "only nodes with --p2p have this process"
     public = [addresses.parse(text) for text in p2p.public]
-    host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public)
+    allow, deny = ([parse_network(text) for text in texts] for texts in (p2p.allow, p2p.deny))
+    gate = Gate(GateLimits(), allow, deny)
+    host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public, gate)
     view = View(blocks)
     answerer = Answerer(view)
     for component in Component:
@@ -88,7 +91,7 @@ async def _speak(
                 nursery.start_soon(dialer.run)
                 nursery.start_soon(syncer.run)
             nursery.start_soon(warden.run)
-            nursery.start_soon(_tell, bridge, peers, answerer, syncer)
+            nursery.start_soon(_tell, bridge, host, peers, answerer, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
@@ -96,7 +99,9 @@ async def _speak(
         warden.save()
 
 
-async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer | None) -> None:
+async def _tell(
+    bridge: Bridge, host: Host, peers: Peers, answerer: Answerer, syncer: Syncer | None
+) -> None:
     """Say how the process is, once a second."""
     while True:
         served = answerer.served
@@ -105,6 +110,9 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
             "bytes_out": served.bytes_out,
             "requests_served": served.requests,
             "requests_refused": served.refused,
+            "requests_late": served.late,
+            "answers_stalled": served.stalled,
+            "connections_refused": host.inbound.refused,
         }
         values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
         if syncer is not None:

@@ -145,14 +145,18 @@ class Syncer:
         """Ask; None where the plan was told that there is no usable answer."""
         wanted = Range(request.start, request.count)
         try:
-            room = partial(self._room, request)
-            body = await self._ask(request.peer, request.component, wanted, room)
+            room, most = partial(self._room, request), self._planner.messages_max(request)
+            body = await self._ask(request.peer, request.component, wanted, room, most)
         except BadAnswer as error:
             self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
         except NoAnswer as error:
             self.verdicts.bad(request, error.rule, str(error), trio.current_time())
-        except TooBig:
-            self._planner.too_big(request, trio.current_time())
+        except TooBig as error:
+            if request.count == 1:
+                now = trio.current_time()
+                self.verdicts.bad(request, "message.flood", str(error), now)
+            else:
+                self._planner.too_big(request, trio.current_time())
         except CannotReach as error:
             log.debug("No answer", extra=fields(peer=request.peer, why=str(error)))
             self._planner.failed(request, trio.current_time())
@@ -167,13 +171,20 @@ class Syncer:
             await self._stepped.wait()
 
     async def _ask(
-        self, peer: str, component: Component, wanted: Range, room: Room | None = None
+        self,
+        peer: str,
+        component: Component,
+        wanted: Range,
+        room: Room | None = None,
+        messages_max: int | None = None,  # None: of headers, one a block
     ) -> bytes:
         self.asked.requests += 1
         name = protocols.protocol_id(self._chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
-        body = await ask(partial(self._host.open, peer, name), component, wanted, patience, room)
+        most = wanted.limit if messages_max is None else messages_max
+        opener = partial(self._host.open, peer, name)
+        body = await ask(opener, component, wanted, patience, room, most)
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
         return body

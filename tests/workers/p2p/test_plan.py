@@ -84,6 +84,27 @@ ONE = [PeerState("a", 10_000)]
 THREE = [PeerState(name, 10_000) for name in "abc"]
 
 
+def test_an_answer_may_have_as_many_messages_as_the_headers_state() -> None:
+    p = planner()
+    first = p.plan(ONE, 0).requests[0]
+    assert p.messages_max(first) == first.count
+    give(p, first)
+    found = [HeaderInfo(n, block_hash(n), "0.13.4", n, 10 * n, 100 * n) for n in range(4)]
+    p.headers_fetched(HeadersFetched(first.attempt, 0, "a", tuple(found)), 0)
+    asked = by_component(p.plan(ONE, 0))
+    assert [asked[part].count for part in plan.BODIES] == [4, 4, 4]
+    assert p.messages_max(asked[Component.TRANSACTIONS]) == 6
+    assert p.messages_max(asked[Component.EVENTS]) == 60
+    diffs = asked[Component.STATE_DIFFS]
+    assert p.messages_max(diffs) == 600
+    give(p, diffs)
+    classes = tuple(ClassesWanted(n, bytes(32), (b"1",), (b"2", b"3")) for n in range(4))
+    p.bodies_fetched(BodiesFetched(diffs.attempt, Component.STATE_DIFFS, 0, 4, "a", classes), 0)
+    assert p.messages_max(by_component(p.plan(ONE, 0))[Component.CLASSES]) == 12
+    # Nobody waits for these any more; who still answers with headers must not be blamed.
+    assert (p.messages_max(diffs), p.messages_max(first)) == (0, first.count)
+
+
 # ---- ranges and window ---------------------------------------------------------------------------------------
 
 
