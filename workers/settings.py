@@ -18,6 +18,7 @@ class P2PSettings:
     peers: tuple[str, ...]
     private_key: bytes
     serve_only: bool  # a feeder node: answers peers, asks nobody
+    discovery: bool = True  # Kademlia, to ask and to answer
 
 
 @dataclass(frozen=True)
