@@ -84,7 +84,8 @@ class Dialer:
             book = self._book.known()
             wanted = book | wanted
             for peer, told in self._learned().items():
-                if peer in book or self._back(peer).times < HEARSAY_TRIES:
+                is_worth_it = peer in book or self._back(peer).times < HEARSAY_TRIES
+                if is_worth_it and peer not in self._given:
                     wanted[peer] = (*wanted.get(peer, ()), *told)
         due = [
             (peer, candidates)
