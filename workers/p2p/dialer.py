@@ -1,6 +1,7 @@
 """Keeps us connected: dials the given peers for ever, and while there are few those of the address book and those that
 others told of."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import trio
@@ -106,7 +107,8 @@ class Dialer:
         except CannotReach as error:
             seconds = self._back(peer).fail(trio.current_time())
             self._why = f"{peer}: {error}"
-            log.info(
+            log.log(
+                logging.INFO if peer in self._given else logging.DEBUG,
                 "Cannot reach peer",
                 extra=fields(peer=peer, why=str(error), again_in_s=round(seconds)),
             )

@@ -24,7 +24,7 @@ KEY_BYTES_MAX = 256
 REQUEST_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 128 * 1024
 FRESH_SECONDS = 60.0  # a peer seen within them keeps its place in a full bucket
-KEEP_SECONDS = 3600.0  # a peer not seen within them is not told any more
+KEEP_SECONDS = 900.0  # a peer not seen within them is not told any more
 
 Told = dict[str, tuple[Address, ...]]
 """Peers with where they can be dialled."""

@@ -245,7 +245,13 @@ def test_a_far_peer_is_not_believed_private_addresses_nor_an_endless_list(tmp_pa
         b"\xff\xff\xff\xff\xff\xff",
         b"\xff\xff\xff\x7f",
         join([b"\xff" * 20]),
-        join([Message(type=Message.FIND_NODE, closerPeers=[Message.Peer(id=b"no peer")]).SerializeToString()]),
+        join(
+            [
+                Message(
+                    type=Message.FIND_NODE, closerPeers=[Message.Peer(id=b"no peer")]
+                ).SerializeToString()
+            ]
+        ),
     ],
     ids=["none", "endless-length", "oversize", "garbage", "no-peer-id"],
 )
@@ -305,7 +311,9 @@ def test_a_ping_comes_back_and_who_asks_for_a_value_is_told_of_peers(tmp_path: P
     async def test() -> None:
         server = Member(tmp_path)
         async with pair_with(server) as client:
-            ping = await ask(client, server.host, join([Message(type=Message.PING).SerializeToString()]))
+            ping = await ask(
+                client, server.host, join([Message(type=Message.PING).SerializeToString()])
+            )
             assert ping == Message(type=Message.PING)
             server.discovery._table.note(STRANGER, (LOOPBACK,), trio.current_time())
             for kind in (Message.GET_VALUE, Message.GET_PROVIDERS):
