@@ -1,7 +1,8 @@
 """Demo: three nodes on this machine sync a generated chain from each other, and must end up holding the same.
 
 gateway -> feeder node -> node A -> node B: the last one knows only node A and may find no other, so its blocks have
-passed through peers twice. Everything listens on loopback ports that were free; keys are derived from the seed, so PeerIDs are known.
+passed through peers twice. Everything listens on loopback ports that were free; keys are derived from the seed, so
+PeerIDs are known.
 """
 
 import json

@@ -5,6 +5,7 @@ Values and providers are not ours: what would store something is refused.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -17,7 +18,7 @@ from workers.p2p import keys
 from workers.p2p.addresses import Address, find_address
 
 PEERS_MAX = 20  # of one answer, and of one bucket: Kademlia's k
-ADDRESSES_MAX = 4  # taken of each peer of an answer
+ADDRESSES_MAX = 4  # of each peer of an answer
 RAW_ADDRESSES_MAX = 32  # looked at
 RAW_ADDRESS_BYTES_MAX = 256
 KEY_BYTES_MAX = 256
@@ -70,10 +71,15 @@ def encode_answer(question: Question, told: Told, connected: Iterable[str]) -> b
     for peer, met_at in told.items():
         answer.closerPeers.add(
             id=keys.parse_peer_id(peer),
-            addrs=[Multiaddr(str(address)).to_bytes() for address in met_at],
+            addrs=[_raw(address) for address in met_at[:ADDRESSES_MAX]],
             connection=Message.CONNECTED if peer in here else Message.CAN_CONNECT,
         )
     return join([answer.SerializeToString()])
+
+
+@lru_cache(maxsize=2048)
+def _raw(address: Address) -> bytes:
+    return bytes(Multiaddr(str(address)).to_bytes())
 
 
 def decode_answer(raw: bytes) -> Told:
