@@ -32,6 +32,7 @@ STRANGER = keys.generate().peer_id
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(discovery, "ASK_SECONDS_MIN", 0.2)
 
 
 class FarHost(Host):
@@ -51,12 +52,13 @@ class Member:
     key: KeyPair = field(default_factory=keys.generate)
     kind: type[Host] = Host
     public: Sequence[Address] = ()
+    asks: bool = True
 
     def __post_init__(self) -> None:
         self.host = self.kind(self.key, "hera/test", self.public)
         self.peers = Peers(self.host.peer_id)
         self.book = open_book(Book(self.folder / self.host.peer_id))
-        self.discovery = Discovery(CHAIN, self.host, self.peers, asks=True)
+        self.discovery = Discovery(CHAIN, self.host, self.peers, asks=self.asks)
         given = by_peer(self.given, self.host.peer_id)
         self.dialer = Dialer(self.host, self.peers, self.book, given, self.discovery.learned)
 
@@ -105,7 +107,7 @@ def test_a_node_that_knows_one_peer_finds_that_peers_peers_and_after_a_restart_n
     tmp_path: Path,
 ) -> None:
     async def test() -> None:
-        c, d = Member(tmp_path), Member(tmp_path)
+        c, d = (Member(tmp_path, asks=False) for _ in range(2))
         async with running(c), running(d):
             key = keys.generate()
             async with (
@@ -123,8 +125,7 @@ def test_a_node_that_knows_one_peer_finds_that_peers_peers_and_after_a_restart_n
 
 def test_a_node_that_dials_nobody_still_tells_of_its_peers(tmp_path: Path) -> None:
     async def test() -> None:
-        feeder = Member(tmp_path)
-        feeder.discovery = Discovery(CHAIN, feeder.host, feeder.peers, asks=False)
+        feeder = Member(tmp_path, asks=False)
         feeder.discovery.serve()
         async with feeder.host.run([LOOPBACK]), trio.open_nursery() as nursery:
             nursery.start_soon(feeder.discovery.run)
@@ -206,7 +207,7 @@ def test_identify_tells_a_peer_what_it_can_reach_and_no_signed_record(
 def test_a_far_peer_is_not_believed_private_addresses_nor_an_endless_list(tmp_path: Path) -> None:
     lie = Message(type=Message.FIND_NODE, key=b"key")
     near, far = keys.generate(), [keys.generate() for _ in range(3 * kad.PEERS_MAX)]
-    for key, text in [(near, str(LOOPBACK.transport)), *((each, str(PUBLIC)) for each in far)]:
+    for key, text in [(near, "/ip4/127.0.0.1/tcp/7777"), *((each, str(PUBLIC)) for each in far)]:
         raw = [Multiaddr(text).to_bytes(), b"\xff" * 9]
         lie.closerPeers.add(id=keys.parse_peer_id(key.peer_id), addrs=raw * 50)
 
