@@ -77,8 +77,7 @@ async def _speak(
             random.Random(),
             trio.current_time(),
         )
-        chain_id = settings.network.chain_id
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.in_flight_bytes)
+        syncer = Syncer(settings, host, peers, planner, bridge, view)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:
