@@ -39,12 +39,18 @@ class Verdicts:
             case HeadersFetched():
                 self._planner.headers_fetched(message, now)
             case BodiesFetched():
+                if not message.count:  # it said that it has these blocks
+                    self._blame_for_nothing(message, now)
                 self._planner.bodies_fetched(message, now)
             case BlockStored():
                 self._planner.block_stored(message, now)
             case Fault():
                 self.blame_senders(message, now)
                 self._planner.fault(message, now)
+
+    def _blame_for_nothing(self, news: BodiesFetched, now: float) -> None:
+        said = "nothing of the first block came"
+        self.blame(news.peer, news.component, news.start, "answer.empty", said, now)
 
     def blame_senders(self, fault: Fault, now: float) -> None:
         """Weigh a fault once for each peer that sent a guilty part."""
