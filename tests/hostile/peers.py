@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
@@ -153,7 +154,7 @@ class Network:
         if node is not None:
             await dial(peer.host, node)
 
-    async def _keep(self, peer: Peer, task_status: trio.TaskStatus[None]) -> None:
+    async def _keep(self, peer: Peer, task_status: Any) -> None:
         peer.serve()
         async with peer.host.run([LOOPBACK]):
             task_status.started()

@@ -110,6 +110,7 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
             values["requests"] = syncer.asked.requests
             values["bytes_in"] = syncer.asked.bytes_in
             values["faults"] = syncer.verdicts.faults
+            values["stuck"] = syncer.obstacle.line
             target = syncer.target()
             if target is not None and target >= 0:
                 values["target"] = target

@@ -18,6 +18,7 @@ from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
 from workers.p2p.heads import count_headers, find_head
 from workers.p2p.host import CannotReach, Host
+from workers.p2p.obstacle import Obstacle
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
@@ -59,6 +60,7 @@ class Syncer:
     ) -> None:
         self.asked = Asked()
         self.verdicts = Verdicts(peers, planner)
+        self.obstacle = Obstacle(peers, planner, self.verdicts)
         self._network = settings.network
         self._public_key = settings.public_key
         self._host = host
@@ -98,20 +100,7 @@ class Syncer:
     # ---- the plan ------------------------------------------------------------------------------------------------
 
     def _step(self, nursery: trio.Nursery, now: float) -> None:
-        stuck = self._planner.watch(now)
-        if stuck is not None:
-            log.warning(
-                "The head does not move",
-                extra=fields(
-                    block=stuck.number,
-                    seconds=stuck.seconds,
-                    waits_for=stuck.waits_for,
-                    action=stuck.action,
-                    peers=len(self._peers),
-                    left_alone=self._peers.left_alone(now),
-                    last_fault=self.verdicts.last_fault,
-                ),
-            )
+        self.obstacle.look(now)
         for peer in self.verdicts.leaving():
             if peer in self._host.peers():
                 nursery.start_soon(self._host.disconnect, peer)
