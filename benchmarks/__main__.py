@@ -10,6 +10,7 @@ from benchmarks import (
     Figure,
     broker,
     hashing,
+    hostile,
     node_idle,
     node_memory,
     recovery,
@@ -27,6 +28,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_memory.run,
     node_idle.run,
     recovery.run,
+    hostile.run,
 )
 
 

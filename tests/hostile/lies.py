@@ -28,11 +28,12 @@ class Lie:
     behaviour: Behaviour
     rule: str
     requests_max: int = REQUESTS_MAX
+    about_head: bool = False
 
     async def act(self, asked: Asked) -> None:
-        """Misbehave where the request is about these parts of a range; be honest otherwise."""
-        if asked.part in self.parts and not asked.is_about_head:
-            asked.peer.answered += 1
+        """Misbehave where the request is about these parts of a range, or about the head; be honest otherwise."""
+        if asked.part in self.parts and asked.is_about_head == self.about_head:
+            asked.peer.misbehaved += 1
             await self.behaviour(asked)
         else:
             await honestly(asked)
@@ -161,8 +162,8 @@ def _wide(field: Any) -> None:
     field.elements = b"\xff" * 32
 
 
-def _twice_signed(field: Any) -> None:
-    field.signatures.append(field.signatures[0])
+def _often_signed(field: Any) -> None:
+    field.signatures.extend([field.signatures[0]] * 100)
 
 
 def _only_first(blocks: Blocks) -> None:
@@ -183,7 +184,7 @@ HEADER_LIES = {
     "length of the state diff raised": (header(_longer_diff), "header.block_hash"),
     "wrong signature": (header(lambda h: _other(h.signatures[0].r)), "header.signature"),
     "no signature": (header(lambda h: h.ClearField("signatures")), "header.signature"),
-    "a signature too many": (header(_twice_signed), "header.signature"),
+    "signatures without end": (header(_often_signed), "header.signature"),
     "no parent": (header(lambda h: h.ClearField("parent_hash")), "headers.field"),
     "a felt beyond the field": (header(lambda h: _wide(h.state_root)), "headers.felt"),
     "unknown version": (header(lambda h: setattr(h, "protocol_version", "9.9")), "header.version"),
@@ -194,6 +195,35 @@ HEADER_LIES = {
     "malformed protobuf": (saying(_garbage), "headers.malformed"),
     "a message of another kind": (saying(_unknown_message), "headers.field"),
     "an empty message": (saying(_empty_message), "message.empty"),
+}
+
+# ---- the head ----------------------------------------------------------------------------------------------------
+
+
+async def _claims_everything(asked: Asked) -> None:
+    """Have a header of every block that is asked for, made up where there is none."""
+    assert isinstance(asked.wanted.start, int)
+    honest = asked.peer.chain.messages(HEADERS, 0, 1)[0]
+    for index in range(asked.wanted.limit):
+        number = asked.wanted.start + index * asked.wanted.step
+
+        def renumber(message: Any, number: int = number) -> None:
+            message.header.number = number
+
+        await asked.stream.write(_with(HEADERS, honest, renumber))
+    await asked.end_with(asked.fin)
+
+
+def _forge(header: Any) -> None:
+    header.time += 1
+
+
+HEAD_LIES = {
+    "made-up headers up to no end": (_claims_everything, "header."),
+    "a header that is not signed": (header(_forge), "header.block_hash"),
+    "a header of another block": (header(lambda h: setattr(h, "number", 7)), "headers.number"),
+    "noise": (sending(lambda asked: join([b"\x0a\x7fnoise"]) + asked.fin), "headers.malformed"),
+    "headers after Fin": (sending(lambda asked: asked.fin + asked.body), "fin.after"),
 }
 
 # ---- state diffs -------------------------------------------------------------------------------------------------
@@ -387,6 +417,10 @@ def all_lies() -> list[Lie]:
     found += [
         Lie(f"stream: {name}", parts, behaviour, rule)
         for name, (parts, behaviour, rule) in STREAM_LIES.items()
+    ]
+    found += [
+        Lie(f"head: {name}", (HEADERS,), behaviour, rule, about_head=True)
+        for name, (behaviour, rule) in HEAD_LIES.items()
     ]
     found += [
         Lie(f"weakness: {name}", BODIES, behaviour, rule, REQUESTS_MAX_WEAK)

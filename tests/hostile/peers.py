@@ -2,9 +2,10 @@
 
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -20,6 +21,8 @@ from workers.p2p.streams import Stream, StreamBroken, read_request
 CHAIN_ID = "SN_HERA_DEVNET"
 LOOPBACK = addresses.parse("/ip4/127.0.0.1/tcp/0")
 START_SECONDS = 30.0
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -70,7 +73,7 @@ class Peer:
     behaviour: Behaviour = honestly
     host: Host = field(default_factory=lambda: Host(keys.generate(), "hera/test"))
     requests: Counter[Component] = field(default_factory=Counter)
-    answered: int = 0  # as the behaviour has it
+    misbehaved: int = 0
     gone: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -125,8 +128,8 @@ class Network:
         self.call(self._nursery.cancel_scope.cancel)
         self._thread.join(START_SECONDS)
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Run something in the loop, to its end."""
+    def call(self, function: Callable[[], object]) -> None:
+        """Do something in the loop."""
         trio.from_thread.run_sync(function, trio_token=self._token)
 
     def start(self, peer: Peer, node: Address | None = None) -> Peer:
@@ -138,9 +141,24 @@ class Network:
         """Have a peer leave."""
         self.call(peer.gone.set)
 
-    def do(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run a task in the background until the end."""
-        self.call(lambda: self._nursery.start_soon(task))
+    def run(self, task: Callable[[], Awaitable[Result]]) -> Result:
+        """Run a task to its end; return what it returns."""
+        return trio.from_thread.run(task, trio_token=self._token)
+
+    @contextmanager
+    def running(self, task: Callable[[], Awaitable[None]]) -> Iterator[None]:
+        """Run a task inside the block, in the background; cancel it at the end."""
+        scope = trio.CancelScope()
+
+        async def limited() -> None:
+            with scope:
+                await task()
+
+        self.call(lambda: self._nursery.start_soon(limited))
+        try:
+            yield
+        finally:
+            self.call(scope.cancel)
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -1,12 +1,9 @@
 """One real node, one honest peer that is always there, and liars that come and go. Blocks are let out case by case."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from tests.flow import chains
 from tests.flow.peers import Chain
@@ -97,12 +94,16 @@ class Scene:
 
         wait_until(lambda: self.is_left_alone(peer), seconds, story)
 
+    def used_bytes(self) -> int:
+        """The RSS of all processes of the node together."""
+        return sum(process.memory_info().rss for process in self.node.family())
+
     def assert_memory_is_flat(self) -> None:
         """No process of the node takes more than its share."""
         assert self.node.process.poll() is None
         for process in self.node.family():
             rss = process.memory_info().rss
-            assert rss < PROCESS_BYTES_MAX, (process.name(), process.cmdline(), rss >> 20)
+            assert rss < PROCESS_BYTES_MAX, (process.cmdline(), rss >> 20)
 
 
 def node_arguments(public_key: int, *peers: str) -> tuple[list[str], str]:
@@ -130,24 +131,3 @@ def chain() -> tuple[int, Chain]:
     """The sequencer's key and the chain that all peers here serve."""
     generated, blocks = chains.devnet(BLOCKS)
     return generated.public_key, Chain(blocks)
-
-
-def wait_gone(peer: Peer, seconds: float = 5.0) -> int:
-    """Wait until ``peer`` is asked no more; return how often it was asked."""
-    deadline = time.monotonic() + seconds
-    count = -1
-    while count != peer.requests.total() and time.monotonic() < deadline:
-        count = peer.requests.total()
-        time.sleep(0.2)
-    return peer.requests.total()
-
-
-def used(node: Node) -> dict[str, int]:
-    """The RSS of each process of a node, by its title."""
-    found = {}
-    for process in node.family():
-        try:
-            found[process.cmdline()[0]] = process.memory_info().rss
-        except (psutil.Error, IndexError):
-            continue
-    return found

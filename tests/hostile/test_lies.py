@@ -24,7 +24,7 @@ def test_who_misbehaves_is_left_alone_for_its_rule_and_the_sync_goes_on(
     found_out = next(fault for fault in faults if "not_asked_s" in fault)
     assert found_out["rule"].startswith(lie.rule), faults
     assert found_out["component"] in lie.parts, faults
-    assert liar.answered > 0
+    assert liar.misbehaved > 0
     assert liar.requests.total() <= lie.requests_max, liar.requests
     if lie.rule not in WEAKNESS_POINTS:
         assert found_out is faults[0], "it was found out at once"
