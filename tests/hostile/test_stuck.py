@@ -6,8 +6,8 @@ from pathlib import Path
 from starknet.devnet import Devnet
 from tests.flow import chains
 from tests.flow.peers import Chain
-from tests.hostile.lies import HEADERS, STATE_DIFFS, Behaviour, Lie, all_lies, honestly
-from tests.hostile.peers import Asked, Network, Peer
+from tests.hostile.lies import HEADERS, STATE_DIFFS, Lie, all_lies
+from tests.hostile.peers import Asked, Behaviour, Network, Peer, honestly
 from tests.hostile.scene import Scene, chain, node_arguments
 from tests.process.nodes import nodes, run, wait_until
 
