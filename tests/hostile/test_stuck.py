@@ -6,6 +6,7 @@ from pathlib import Path
 from starknet.devnet import Devnet
 from tests.flow import chains
 from tests.flow.peers import Chain
+from tests.flow.test_tamper import with_other_value
 from tests.hostile.lies import HEADERS, STATE_DIFFS, Lie, all_lies
 from tests.hostile.peers import Asked, Behaviour, Network, Peer, honestly
 from tests.hostile.scene import Scene, chain, node_arguments
@@ -14,7 +15,7 @@ from tests.process.nodes import nodes, run, wait_until
 LENGTH = 12
 FORK_AT = 6
 STUCK_SECONDS = 5.0  # from the last quarantine to the word in the status
-OLD_VERSION = "0.12.3"
+OLD_VERSION = "0.11.1"  # neither the hash nor the signature binds the state diff
 NOBODY = "Nobody is left to ask"
 
 
@@ -110,9 +111,8 @@ def test_a_state_diff_that_leads_to_another_root_is_refused_where_no_hash_binds_
     network: Network, tmp_path: Path
 ) -> None:
     generated, assembled = chains.devnet(LENGTH, OLD_VERSION)
-    blocks = Chain(assembled)
-    value = next(lie for lie in all_lies() if lie.name == "state_diffs: value changed")
-    lie = Lie(value.name, (STATE_DIFFS,), value.behaviour, "state.root")
+    blocks, lies = Chain(assembled), Chain([with_other_value(block) for block in assembled])
+    lie = Lie("another root", (HEADERS, STATE_DIFFS), of_chain(lies, 0), "state.root")
     liar = network.start(Peer(blocks, LENGTH, lie.act))
     honest = Peer(blocks, 0)
     arguments, address = node_arguments(generated.public_key, liar.address)
