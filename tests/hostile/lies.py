@@ -21,7 +21,7 @@ REQUESTS_MAX_WEAK = 40  # of one that may as well have a bad line
 
 @dataclass(frozen=True)
 class Lie:
-    """A misbehaviour about ``parts``. ``rule`` is what the peer must be left alone for."""
+    """A misbehaviour about ``parts``. ``rule``, a pattern, is what the peer must be left alone for."""
 
     name: str
     parts: tuple[Component, ...]
@@ -245,7 +245,7 @@ def _diff_without_content(message: Any) -> None:
 
 
 DIFF_LIES = {
-    "value changed": (saying(_another_value), "state_diff.commitment"),
+    "value changed": (saying(_another_value), "header.state_diff_commitment.root"),
     "last entry dropped": (saying(_lose_last), "state_diffs.truncated"),
     "last entry twice": (saying(_one_more), "state_diffs.count"),
     "an entry without content": (edited(STATE_DIFFS, _diff_without_content), "state_diffs.empty"),
@@ -261,14 +261,24 @@ def class_of(edit: Callable[[Any], object]) -> Behaviour:
     return edited(CLASSES, lambda message: edit(getattr(message, "class")))
 
 
-def _another_abi(found: Any) -> None:
-    found.cairo1.abi += " "
+def _another_definition(found: Any) -> None:
+    if found.HasField("cairo1"):
+        found.cairo1.abi += " "
+    else:
+        found.cairo0.abi = "[]"
+
+
+def _another_program(found: Any) -> None:
+    if found.HasField("cairo1"):
+        _other(found.cairo1.program[-1])
+    else:
+        found.cairo0.program = found.cairo0.program[:-8]
 
 
 CLASS_LIES = {
-    "wrong definition": (class_of(_another_abi), "classes.hash"),
-    "program changed": (class_of(lambda c: _other(c.cairo1.program[-1])), "classes.hash"),
-    "program without end": (class_of(lambda c: c.cairo1.ClearField("program")), "classes.hash"),
+    "wrong definition": (class_of(_another_definition), "classes."),
+    "program changed": (class_of(_another_program), "classes."),
+    "another kind of class": (class_of(lambda c: c.cairo1.ClearField("program")), "classes.hash"),
     "a class that nobody wants": (class_of(lambda c: _other(c.class_hash)), "classes.extra"),
     "a class twice": (saying(_one_more), "classes.extra"),
     "no hash": (class_of(lambda c: c.ClearField("class_hash")), "classes.field"),
@@ -302,10 +312,10 @@ def _swap_receipts(blocks: Blocks) -> None:
 
 TRANSACTION_LIES = {
     "hash changed": (pair(lambda p: _other(p.transaction.transaction_hash)), "transactions.hash"),
-    "fee changed": (pair(lambda p: _other(_common(p).actual_fee)), "receipts.commitment"),
-    "receipts swapped": (saying(_swap_receipts), "receipts."),
-    "reversed in each block": (saying(_reverse), "transactions.commitment"),
-    "one in the place of another": (saying(_repeat_first), "transactions.commitment"),
+    "fee changed": (pair(lambda p: _other(_common(p).actual_fee)), "header.receipts"),
+    "receipts swapped": (saying(_swap_receipts), r"header\.receipts|receipts\.type"),
+    "reversed in each block": (saying(_reverse), "header.transactions.root"),
+    "one in the place of another": (saying(_repeat_first), "header.transactions.root"),
     "last one dropped": (saying(_lose_last), "transactions.truncated"),
     "one too many": (saying(_one_more), "transactions.count"),
     "no receipt": (pair(lambda p: p.ClearField("receipt")), "transactions.field"),
@@ -322,8 +332,8 @@ def event(edit: Callable[[Any], object]) -> Behaviour:
 
 
 EVENT_LIES = {
-    "data changed": (event(lambda e: e.data.add(elements=b"\1")), "events.commitment"),
-    "sender changed": (event(lambda e: _other(e.from_address)), "events.commitment"),
+    "data changed": (event(lambda e: e.data.add(elements=b"\1")), "header.events.root"),
+    "sender changed": (event(lambda e: _other(e.from_address)), "header.events.root"),
     "of no transaction": (event(lambda e: _other(e.transaction_hash)), "events.transaction"),
     "reversed in each block": (saying(_reverse), "events."),
     "two blocks swapped": (saying(_swap_blocks), "events."),

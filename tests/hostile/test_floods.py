@@ -1,6 +1,7 @@
 """Peers that flood the node: it goes on syncing and answering others, and takes no more memory."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
@@ -85,22 +86,22 @@ async def requests_that_are_none(host: Host, node: Address) -> None:
 
 async def silent_connections(host: Host, node: Address) -> None:
     """Open TCP connections and say nothing."""
-    held = []
-    for _ in range(CONNECTIONS):
-        try:
-            held.append(await trio.open_tcp_stream(node.host, node.port))
-        except OSError:
-            break  # refused: that is as good
-    await trio.sleep_forever()
+    async with AsyncExitStack() as held:
+        for _ in range(CONNECTIONS):
+            try:
+                stream = await trio.open_tcp_stream(node.host, node.port)
+            except OSError:
+                break  # refused: that is as good
+            held.push_async_callback(trio.aclose_forcefully, stream)
+        await trio.sleep_forever()
 
 
 async def connections_of_noise(host: Host, node: Address) -> None:
     """Open TCP connections and send what is no handshake."""
     for _ in range(CONNECTIONS):
         try:
-            stream = await trio.open_tcp_stream(node.host, node.port)
-            await stream.send_all(bytes(range(256)) * 16)
-            await stream.aclose()
+            async with await trio.open_tcp_stream(node.host, node.port) as stream:
+                await stream.send_all(bytes(range(256)) * 16)
         except (OSError, trio.BrokenResourceError):
             continue
     await trio.sleep_forever()

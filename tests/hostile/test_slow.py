@@ -3,7 +3,6 @@
 from tests.hostile.conftest import Slow
 from tests.hostile.lies import SLOWNESSES
 
-FAULTS_MAX = 16
 REQUESTS_MAX = 64
 
 
@@ -16,8 +15,9 @@ def test_who_drips_stalls_or_is_silent_is_left_alone_in_the_end(slow: Slow) -> N
     scene.let_out(slow.last)
     for name, liar in slow.liars.items():
         faults = scene.faults(liar)
-        assert {fault["rule"] for fault in faults} == {"stream.slow"}, (name, faults)
-        assert "not_asked_s" not in faults[0], "once is not enough"
+        found_out = next(fault for fault in faults if "not_asked_s" in fault)
+        assert found_out["rule"] == "stream.slow", (name, faults)
+        assert found_out is not faults[0], "once is not enough"
         assert liar.requests.total() <= REQUESTS_MAX, (name, liar.requests)
     scene.assert_memory_is_flat()
     assert scene.node.stop() == 0
