@@ -73,6 +73,9 @@ class Verdicts:
         suspects: int = 1,
     ) -> None:
         """Count a fault of ``peer``, or of one of several; let it go where it is not asked for a while."""
+        if self._peers.is_left_alone(peer, now):  # one lie may be found in many blocks: it was said
+            self._peers.blame(peer, rule, suspects, now)
+            return
         self.faults += 1
         self.last_fault = f"{rule} by {peer} in block {block}"
         verdict = self._peers.blame(peer, rule, suspects, now)
