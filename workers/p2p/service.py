@@ -84,7 +84,7 @@ async def _speak(
             random.Random(),
             trio.current_time(),
         )
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.in_flight_bytes)
+        syncer = Syncer(settings, host, peers, planner, bridge, view)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:
@@ -125,6 +125,7 @@ async def _tell(
             values["requests"] = syncer.asked.requests
             values["bytes_in"] = syncer.asked.bytes_in
             values["faults"] = syncer.verdicts.faults
+            values["stuck"] = syncer.obstacle.line
             target = syncer.target()
             if target is not None and target >= 0:
                 values["target"] = target
