@@ -52,8 +52,9 @@ def is_clean(name: str, folder: Path) -> bool:
 
 
 def say(line: str) -> None:
-    """Print at once, also into a file."""
-    print(line, flush=True)
+    """Write a line at once, also into a file."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

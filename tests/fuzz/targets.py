@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from libp2p.security.noise.messages import NoiseHandshakePayload
 from libp2p.peer.id import ID
+from libp2p.security.noise.messages import NoiseHandshakePayload
 from multiaddr import Multiaddr
 
-from broker import codec, curve, door, protocol
+from broker import codec, door, protocol
 from broker.codec import Body, CodecError
 from broker.curve import Allowed, BrokerKeys
 from broker.protocol import ProtocolError
@@ -278,7 +279,7 @@ def _door() -> Any:
         for stage in ANYWHERE
     }
     made: Any = object.__new__(door.Door)
-    made._listen = door.Listen("tcp://", BrokerKeys(sample.Path(), b"", b""), rows, "realm")
+    made._listen = door.Listen("tcp://", BrokerKeys(Path(), b"", b""), rows, "realm")
     return made
 
 

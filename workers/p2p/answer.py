@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -43,6 +44,12 @@ class Answerer:
         self._view = view
         self._slots = trio.Semaphore(ANSWERS_MAX)
         self._busy: Counter[str] = Counter()
+
+    def over(self, view: View) -> "Answerer":
+        """The same server, with its limits and counts, for the blocks of another view."""
+        other = copy(self)
+        other._view = view
+        return other
 
     def handler(self, component: Component) -> Callable[[Stream], Awaitable[None]]:
         """The stream handler of one protocol. It ends the stream and never raises for what a peer does."""

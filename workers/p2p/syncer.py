@@ -13,7 +13,7 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.p2p import protocols
+from workers.p2p import forms
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
 from workers.p2p.heads import find_head
@@ -69,6 +69,7 @@ class Syncer:
         self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
+        self._answers = forms.Answers()
         self._iteration = 0
         self._news = trio.Event()
         self._stepped = trio.Event()
@@ -170,13 +171,14 @@ class Syncer:
         self, peer: str, component: Component, wanted: Range, room: Room | None = None
     ) -> bytes:
         self.asked.requests += 1
-        name = protocols.protocol_id(self._chain_id, component)
+        form = forms.form_of(self._host.protocols_of(peer), self._chain_id) or forms.SPEC
+        name = form.protocol_id(self._chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
         body = await ask(partial(self._host.open, peer, name), component, wanted, patience, room)
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
-        return body
+        return await self._answers.read(form, component, body)
 
     # ---- what the stages say -------------------------------------------------------------------------------------
 
@@ -213,8 +215,7 @@ class Syncer:
             self._news.set()
 
     async def _find_head(self, peer: str) -> int | None:
-        spoken = self._host.protocols_of(peer)
-        if spoken and protocols.protocol_id(self._chain_id, Component.HEADERS) not in spoken:
+        if forms.form_of(self._host.protocols_of(peer), self._chain_id) is None:
             return None  # another kind of node: it is looked at again, ever less often
         known = self._peers.known_head(peer)
 
