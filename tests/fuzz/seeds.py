@@ -13,13 +13,13 @@ from broker import codec, curve, protocol
 from broker.protocol import Command
 from node.pipeline import ANYWHERE
 from starknet.wire import sync_pb2 as pb
-from starknet.wire.delimited import split
+from starknet.wire.delimited import join, split
 from starknet.wire.parse import parse
 from tests.flow import chains
 from tests.fuzz import sample, targets
 from workers import messages
 from workers.component import Component
-from workers.p2p import keys, protocols
+from workers.p2p import forms, keys, protocols
 from workers.p2p.protocols import Range
 from workers.p2p.yamux import ACK, DATA, FIN, PING, RST, SYN, WINDOW
 from workers.p2p.yamux import _frame as frame
@@ -69,6 +69,7 @@ def seeds() -> Mapping[str, list[bytes]]:
         "sync-answer": [
             bytes([40]) + sample.body(Component.EVENTS, 1) + protocols.fin(Component.EVENTS)
         ],
+        "older-answer": [_older(0, Component.HEADERS), _older(1, Component.TRANSACTIONS)],
         "delimited-body": [sample.body(Component.EVENTS, 1)],
         "fetch-headers": [everything[Component.HEADERS]],
         "fetch-state_diffs": [bytes([n]) + everything[Component.STATE_DIFFS] for n in (0, 1)],
@@ -89,6 +90,13 @@ def seeds() -> Mapping[str, list[bytes]]:
 
 def _of_all(component: Component) -> bytes:
     return b"".join(sample.body(component, number) for number in range(sample.BLOCKS))
+
+
+def _older(choice: int, component: Component) -> bytes:
+    change = forms.OLDER.from_spec[component]
+    blocks = chains.devnet(sample.BLOCKS, "0.13.3")[1]
+    parts = b"".join(bytes(getattr(block, sample.FIELDS[component])) for block in blocks)
+    return bytes([choice]) + join(change(bytes(message)) for message in split(parts, MESSAGE_MAX))
 
 
 def _record(plain: bytes) -> bytes:

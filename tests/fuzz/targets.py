@@ -35,8 +35,9 @@ from workers.errors import PeerFault
 from workers.feeder import block as feeding
 from workers.feeder.client import BadAnswer as BadGateway
 from workers.fetch import classes, events, headers, state_diffs, transactions
-from workers.p2p import addresses, keys, protocols
+from workers.p2p import addresses, forms, keys, protocols
 from workers.p2p.addresses import BadAddress
+from workers.p2p.host import CannotReach
 from workers.p2p.keys import BadPeerId
 from workers.p2p.protocols import BadIteration
 from workers.p2p.records import NoiseRecords, RecordsBroken
@@ -155,6 +156,12 @@ def sync_answer(data: bytes) -> None:
 def delimited_body(data: bytes) -> None:
     """The borders of the messages of a part."""
     assert all(len(payload) <= 1 << 20 for payload in split(data, 1 << 20))
+
+
+def older_answer(data: bytes) -> None:
+    """An answer of headers (or, by the first byte, transactions) in the older wire form."""
+    component = Component.TRANSACTIONS if data[:1] and data[0] & 1 else Component.HEADERS
+    forms.to_spec(forms.OLDER, component, bytes(data[1:]))
 
 
 # ---- fetch: an answer cut into blocks --------------------------------------------------------------------------
@@ -329,6 +336,7 @@ TARGETS = (
     Target("identify-address", identify_address, (ValueError,), 600),
     Target("sync-request", sync_request, (BadIteration,), 256),
     Target("sync-answer", sync_answer, (BadAnswer,)),
+    Target("older-answer", older_answer, (BadAnswer, CannotReach)),
     Target("delimited-body", delimited_body, (MalformedBody,)),
     Target("fetch-headers", fetch_headers, (PeerFault,)),
     Target("fetch-state_diffs", fetch_state_diffs, (PeerFault,)),
