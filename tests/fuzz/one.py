@@ -3,6 +3,7 @@
 FOLDER keeps what gave new coverage; what must not be raised ends the process and is written there as ``crash-…``.
 """
 
+import logging
 import sys
 
 import atheris
@@ -15,6 +16,7 @@ with atheris.instrument_imports(
 
 def main(name: str, folder: str, *flags: str) -> None:
     """Feed the target; never returns."""
+    logging.disable()
     target = targets.BY_NAME[name]
     for data in seeds.inputs(name):
         target.feed(data)  # what is made once is made now, outside the measured runs

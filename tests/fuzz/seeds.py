@@ -83,6 +83,7 @@ def seeds() -> Mapping[str, list[bytes]]:
         "broker-head": list(_heads()),
         "broker-message": list(_given()),
         "broker-hello": [_hello(stage.name) + b"\nrealm" for stage in ANYWHERE[:2]],
+        "broker-commands": list(_conversations()),
         "gateway-block": [_text(list(answer)) for answer in sample.answers()],
         "gateway-class": list(_definitions()),
     }
@@ -159,6 +160,24 @@ def _hello(row: str) -> bytes:
     gives = [topic.name for topic in stage.gives]
     version = protocol.MESSAGE_VERSION
     return protocol.head(Command.HELLO, name, version, [stage.takes.name], gives, 4)
+
+
+def _conversations() -> Iterator[bytes]:
+    first, second = (topic.name for topic in targets.TOPICS)
+    heads = (
+        (2, protocol.head(Command.GIVE, first, 1, 17)),
+        (3, protocol.head(Command.GIVE, second, 1, 5)),
+        (0, protocol.head(Command.BEGIN, 1)),
+        (2, protocol.head(Command.DONE, [1], [[second, 17, 1]])),
+        (1, protocol.head(Command.AGAIN, 2, 10)),
+        (0, protocol.head(Command.BEAT, protocol.pack_map({"blocks": 1}))),
+        (0, protocol.head(Command.STATS, 9)),
+        (1, protocol.head(Command.BYE)),
+        (1, targets.hello("b")),
+    )
+    said = [bytes([who]) + len(text).to_bytes(2, "big") + text for who, text in heads]
+    yield b"".join(said)
+    yield b"".join(reversed(said))
 
 
 def _given() -> Iterator[bytes]:

@@ -18,7 +18,9 @@ from multiaddr import Multiaddr
 from broker import codec, door, protocol
 from broker.codec import Body, CodecError
 from broker.curve import Allowed, BrokerKeys
-from broker.protocol import ProtocolError
+from broker.protocol import Command, ProtocolError
+from broker.queues import Queues
+from node import pipeline
 from node.pipeline import ANYWHERE
 from starknet.block import RuleBroken, check_header
 from starknet.classes import MalformedClass, class_hash
@@ -296,6 +298,36 @@ def broker_hello(data: bytes) -> None:
     _door()._refusal(WORKER, [frame, realm])
 
 
+TOPICS = (pipeline.BLOCK_PARTS, pipeline.FAULTS)
+
+
+def broker_commands(data: bytes) -> None:
+    """Commands of two workers at the broker's queues, each: who and how many frames, two bytes of length, a head."""
+    queues = Queues(TOPICS, _heard, instance=b"i", now=0.0, poison=lambda *_: None)
+    for identity in (b"a", b"b"):
+        queues.handle(identity, (hello(identity.decode()),), 0.0)
+    position = 0
+    while position + 3 <= len(data):
+        who, begin = data[position], position + 3
+        position = begin + int.from_bytes(data[position + 1 : begin], "big")
+        frames = [bytes(data[begin:position]), *[b"frame"] * (who >> 1 & 3)]
+        queues.handle(b"b" if who & 1 else b"a", frames, position / 100)
+        queues.flush(position / 100)
+    queues.tick(position / 100 + 1)
+    queues.figures(position / 100 + 1)
+
+
+def hello(name: str) -> bytes:
+    """Return the HELLO of a worker that takes and gives the topics of ``broker-commands``."""
+    topics = [topic.name for topic in TOPICS]
+    return protocol.head(Command.HELLO, name, protocol.MESSAGE_VERSION, topics, topics, 4)
+
+
+def _heard(identity: bytes, answer: bytes, _: Any) -> None:
+    assert identity in (b"a", b"b")
+    protocol.parse(answer)
+
+
 # ---- the gateway -----------------------------------------------------------------------------------------------
 
 
@@ -350,6 +382,7 @@ TARGETS = (
     Target("broker-head", broker_head, (ProtocolError,)),
     Target("broker-message", broker_message, (CodecError,)),
     Target("broker-hello", broker_hello, ()),
+    Target("broker-commands", broker_commands, ()),
     Target("gateway-block", gateway_block, (NotJson, BadGateway), 1 << 15),
     Target("gateway-class", gateway_class, (NotJson, GatewayFormatError), 1 << 15),
 )

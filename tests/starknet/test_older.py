@@ -30,7 +30,7 @@ HEADERS = st.builds(
     number=NUMBERS,
     protocol_version=st.text(max_size=8),
     l1_data_gas_price_wei=st.builds(pb.Uint128, low=NUMBERS, high=NUMBERS),
-    l1_data_availability_mode=st.sampled_from([0, 1]),
+    l1_data_availability_mode=st.sampled_from([pb.Calldata, pb.Blob]),
     signatures=SIGNATURES.filter(bool),
 )
 TRANSACTIONS = st.one_of(
@@ -91,7 +91,9 @@ def test_a_transaction_and_its_receipt_go_to_the_older_form_and_back(
 
 
 def test_the_older_form_has_the_numbers_that_were_published() -> None:
-    header = pb.SignedBlockHeader(l1_data_availability_mode=1, signatures=[pb.ConsensusSignature()])
+    header = pb.SignedBlockHeader(
+        l1_data_availability_mode=pb.Blob, signatures=[pb.ConsensusSignature()]
+    )
     told = older.header_to_older(pb.BlockHeadersResponse(header=header).SerializeToString())
     inner = older.read_fields(told)[0][2]
     assert [number for number, _, _ in older.read_fields(inner)] == [16, 17]
