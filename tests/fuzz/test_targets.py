@@ -60,3 +60,10 @@ def test_the_seeds_are_what_the_generated_chain_gives() -> None:
         assert [(seeds.CORPUS / name / f"seed-{n}").read_bytes() for n in range(len(found))] == (
             expected
         ), f"{name}: run python -m tests.fuzz.seeds"
+
+
+def test_the_table_of_what_was_run_names_every_target() -> None:
+    page = (seeds.CORPUS.parents[2] / "docs" / "security.md").read_text()
+    table = page[page.index("| target |") :]
+    named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(named) == sorted(BY_NAME)
