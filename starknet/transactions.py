@@ -44,7 +44,7 @@ _LIMITS = [
     for limit in ("max_amount", "max_price_per_unit")
 ]
 _TWO_LIMITS, _THREE_LIMITS = attrgetter(*_LIMITS[:4]), attrgetter(*_LIMITS)
-_ABOVE_AMOUNT, _ABOVE_PRICE = bytes(24), bytes(16)  # what a felt has above 64 and 128 bits
+_AMOUNT_MAX, _PRICE_MAX = to_bytes32(2**64 - 1), to_bytes32(2**128 - 1)
 _ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
 _MODES = {(nonce, fee): to_bytes32(nonce << 32 | fee) for nonce in (0, 1) for fee in (0, 1)}
 _DEPLOY_VERSIONS = (0, 1)
@@ -370,10 +370,11 @@ def _fee(tx: Row) -> bytes:
     limits = _THREE_LIMITS(tx) if tx.resource_bounds_l1_data_gas else _TWO_LIMITS(tx)
     if None in limits:
         raise FieldMissing("resource bound without its amount or its price")
+    amounts, prices = limits[::2], limits[1::2]
+    if max(amounts) > _AMOUNT_MAX or max(prices) > _PRICE_MAX:
+        raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
     parts = [to_bytes32(tx.tip)]
-    for name, amount, price in zip(_GAS_NAMES, limits[::2], limits[1::2], strict=False):
-        if not (amount.startswith(_ABOVE_AMOUNT) and price.startswith(_ABOVE_PRICE)):
-            raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
+    for name, amount, price in zip(_GAS_NAMES, amounts, prices, strict=False):
         parts += name, amount[24:], price[16:]
     return b"".join(parts)
 

@@ -153,10 +153,12 @@ def _link(data: BytesIO, start: int) -> _Link:
     path = 0
     if level > start:
         child = from_bytes(_take(data, HASH_BYTES))
-        path = int.from_bytes(_take(data, (level - start + 7) // 8))
+        path = int.from_bytes(_take(data, (level - start + 7) // 8), "big")
+        if path >> level - start:
+            raise ValueError(f"a path of more than {level - start} bits")
     node = b""
     if level < HEIGHT and not elsewhere:
-        node = _take(data, int.from_bytes(_take(data, SIZE_BYTES)))
+        node = _take(data, int.from_bytes(_take(data, SIZE_BYTES), "big"))
     return _Link(hash, child, level - start, path, level, node)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker import protocol
 from broker.link import BrokerLost, Link, Refused
 from broker.topic import Topic
 from tests.broker.brokers import Broker, get, give
@@ -362,8 +363,9 @@ def test_an_unknown_topic_is_refused_in_one_line(broker: Broker) -> None:
 def test_a_worker_of_another_message_version_is_refused(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ours = protocol.MESSAGE_VERSION
     monkeypatch.setattr("broker.protocol.MESSAGE_VERSION", 99)
-    with pytest.raises(Refused, match="message version 99 instead of 1"):
+    with pytest.raises(Refused, match=f"message version 99 instead of {ours}"):
         broker.link("worker", takes=(WIDE,))
 
 

@@ -78,6 +78,10 @@ class Process:
         self.hangs_until = 0.0
         self.due_at = math.inf
 
+    def is_ready(self, now: float) -> bool:
+        """Whether there is something to do."""
+        return self.hangs_until <= now and (self.has_mail or self.due_at <= now)
+
     @property
     def ready_at(self) -> float:
         """When there is something to do."""

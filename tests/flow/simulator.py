@@ -37,12 +37,10 @@ EVENTS_SHOWN = 40
 STEP_S = 0.002
 QUIET_S = 12.0  # longer than any process hangs
 VERIFY_WORKERS = 2
-REOPENED_EVERY = (
-    3  # seeds; in the others commit's successor reads the head of the store that is open
-)
-VERIFIED_EVERY = (
-    8  # seeds; the others remember what verification, which is pure, said of the same bytes
-)
+# seeds: in the others commit's successor reads the head of the store that is open, and what verification, which is
+# pure, said of the same bytes before is said again
+REOPENED_EVERY = 3
+VERIFIED_EVERY = 8
 SEEN_MAX = 32
 # of a block; classes come in any order, so what is stored of them only shows in the dump
 STORED = (
@@ -254,12 +252,12 @@ class Simulation:
     def _step(self) -> None:
         while self._mishaps and self._mishaps[0][0] <= self.steps:
             self._mishap(self._mishaps.pop(0)[1])
-        self._wake()
-        moves = self._moves()
+        now = self.now
+        self._wake(now)
+        moves, weights = self._moves(now)
         if not moves:
-            self._pass_time(self._next_due() - self.now)
+            self._pass_time(self._next_due() - now)
             return
-        weights = [self._speed[name] for name, _ in moves]
         ((name, move),) = self.rng.choices(moves, weights)
         process = self.alive[name]
         wire = process.wire
@@ -273,17 +271,19 @@ class Simulation:
             self._work(process)
         self._pass_time(STEP_S)
 
-    def _moves(self) -> list[tuple[str, str]]:
-        moves = []
-        now = self.now
+    def _moves(self, now: float) -> tuple[list[tuple[str, str]], list[float]]:
+        moves: list[tuple[str, str]] = []
+        weights: list[float] = []
         for name, process in self.alive.items():
+            count = len(moves)
             if process.wire.up:
                 moves.append((name, UP))
             if process.wire.down:
                 moves.append((name, DOWN))
-            if process.ready_at <= now:
+            if process.is_ready(now):
                 moves.append((name, WORK))
-        return moves
+            weights += [self._speed[name]] * (len(moves) - count)
+        return moves, weights
 
     def _pass_time(self, seconds: float) -> None:
         self.network.broker.advance(max(0.0, seconds))
@@ -295,9 +295,8 @@ class Simulation:
         later = self.network.broker.due_s(TICK_S_MAX)
         return min((at for at in (*due, self.now + later) if at > self.now), default=self.now + 1.0)
 
-    def _wake(self) -> None:
-        now = self.now
-        for name in [name for name, at in self.dead.items() if at <= now]:
+    def _wake(self, now: float) -> None:
+        for name in [name for name, at in self.dead.items() if at <= now] if self.dead else ():
             del self.dead[name]
             self.note(name, "starts")
             self.alive[name] = self._starts[name]()

@@ -148,7 +148,7 @@ def the_plan_asks_who_has_lied(patch: pytest.MonkeyPatch) -> None:
         return choose(self, job, wrong or peers, busy, now)
 
     patch.setattr(Planner, "_choose", same)
-    patch.setattr(Peers, "is_quarantined", lambda self, peer, now: False)
+    patch.setattr(Peers, "is_left_alone", lambda self, peer, now: False)
     patch.setattr(Verdicts, "leaving", lambda self: ())
 
 

@@ -181,6 +181,17 @@ def test_a_list_is_a_map_by_index() -> None:
     assert map_root(64, {0: 1, 1: 2, 2: 3}, poseidon) == LIST_OF_3
 
 
+def test_the_topmost_node_stands_in_the_first_page_even_if_it_had_one_of_its_own() -> None:
+    trie = Trie()
+    trie.set({0: 1, 32: 2, 33: 3})
+    assert len(trie.stored) == 2
+    trie.set({0: 0})
+    assert trie.stored == Packed(NAME, {32: 2, 33: 3}, poseidon, 0).pages
+    assert len(trie.stored) == 1
+    trie.set({0: 1})
+    assert trie.stored == Packed(NAME, {0: 1, 32: 2, 33: 3}, poseidon, 0).pages
+
+
 def test_a_missing_page_is_an_error_and_not_an_empty_subtree() -> None:
     trie = Trie()
     trie.set({key << 248: key + 1 for key in range(8)})
@@ -211,18 +222,14 @@ def test_a_damaged_page_is_an_error_or_another_trie(
             trie.find(key)
 
 
-def test_a_page_that_ends_early_or_late_or_holds_no_felt_is_damaged() -> None:
-    trie = Trie(page_bytes=2000)
-    trie.set({0: 1, 1 << 250: 2})
+def test_a_page_that_ends_early_or_late_or_holds_no_felt_or_no_path_is_damaged() -> None:
+    trie = Trie()
+    trie.set({5: 1})
     root = NAME + b"\0"
     good = trie.stored[root]
-    for bad in (
-        b"",
-        good[:-1],
-        good + b"\0",
-        good[:1] + b"\xff" * 32 + good[33:],
-        b"\xff" + good[1:],
-    ):
+    no_felt = good[:1] + b"\xff" * 32 + good[33:]
+    no_path = good[:65] + b"\x08" + good[66:]  # more than 251 bits
+    for bad in (b"", good[:-1], good + b"\0", no_felt, no_path, b"\xff" + good[1:]):
         trie.stored[root] = bad
         with pytest.raises(MissingNode, match="damaged"):
             trie.set({0: 3})

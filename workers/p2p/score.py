@@ -28,10 +28,11 @@ WEAKNESS_POINTS = {
     "fin.missing": 15.0,
     "poison": 10.0,  # its message killed our workers: who is to blame is not known
     "request.stalled": 10.0,
-    "stream.reset": 10.0,
+    "stream.reset": 5.0,
     "stream.slow": 10.0,
 }
 """What may also be the network's fault. Every rule that is not here is a lie."""
+WEAKNESS_SECONDS = 5.0  # weaknesses within it are one: a connection that breaks ends many streams
 
 RATE_KEPT = 0.7  # of the mean, with each answer
 ANSWER_BYTES_MIN = (
@@ -76,6 +77,8 @@ class Standing:
             return Verdict(max(self.until, self.banned_until) - now, self.is_banned(now))
         if now - self.blamed_at > FORGET_SECONDS:
             self.quarantines = self.lies = 0
+        if rule in WEAKNESS_POINTS and now - self.blamed_at < WEAKNESS_SECONDS:
+            return Verdict(0.0)
         weight = WEAKNESS_POINTS.get(rule, LIE_POINTS if suspects == 1 else DOUBT_POINTS)
         self.lies += weight == LIE_POINTS
         self.points, self.blamed_at = self.score(now) + weight, now

@@ -22,6 +22,7 @@ from workers.p2p.score import (
     QUARANTINE_SECONDS_MAX,
     QUARANTINE_SECONDS_MIN,
     REASONS_MAX,
+    WEAKNESS_SECONDS,
     Standing,
 )
 
@@ -63,12 +64,13 @@ def test_lies_are_forgotten_after_a_day_without_one() -> None:
 def test_a_weakness_now_and_then_has_no_consequence_and_never_a_ban(rule: str) -> None:
     standing = Standing()
     for n in range(100):
-        assert standing.blame(rule, 1, n * HALF_LIFE_SECONDS).seconds == 0
-    now, verdicts = 100 * HALF_LIFE_SECONDS, []
+        now = (n + 1) * HALF_LIFE_SECONDS
+        assert [standing.blame(rule, 1, now).seconds for _ in range(50)] == [0.0] * 50
+    now, verdicts = 200 * HALF_LIFE_SECONDS, []
     for _ in range(200):
         verdicts.append(standing.blame(rule, 1, now))
-        now = max(now, standing.until)
-    assert any(verdict.seconds for verdict in verdicts), "but many at once have one"
+        now = max(now, standing.until) + WEAKNESS_SECONDS
+    assert any(verdict.seconds for verdict in verdicts), "but many soon after each other have one"
     assert not any(verdict.is_banned for verdict in verdicts)
 
 
