@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -59,6 +60,12 @@ class Answerer:
         self._reads = Turns(1)
         self._giving: dict[Giving, None] = {}
         self._open: Counter[str] = Counter()
+
+    def over(self, view: View) -> "Answerer":
+        """The same server, with its limits and counts, for the blocks of another view."""
+        other = copy(self)
+        other._view = view
+        return other
 
     def handler(self, component: Component) -> Callable[[Stream], Awaitable[None]]:
         """The stream handler of one protocol. It ends the stream and never raises for what a peer does."""

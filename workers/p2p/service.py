@@ -9,7 +9,7 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.p2p import addresses, keys, protocols
+from workers.p2p import addresses, forms, keys
 from workers.p2p.answer import Answerer
 from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
@@ -44,9 +44,7 @@ async def run(
     host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public, gate)
     view = View(blocks)
     answerer = Answerer(view)
-    for component in Component:
-        name = protocols.protocol_id(settings.network.chain_id, component)
-        host.serve(name, answerer.handler(component))
+    forms.serve(host, settings.network.chain_id, answerer, view)
     async with host.run([addresses.parse_listen(text) for text in p2p.listen]):
         for address in host.listening():
             log.info("Listening on", extra=fields(addr=str(address)))

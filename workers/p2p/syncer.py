@@ -13,7 +13,7 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.p2p import protocols
+from workers.p2p import forms
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
 from workers.p2p.heads import count_headers, find_head
@@ -72,6 +72,7 @@ class Syncer:
         self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
+        self._answers = forms.Answers()
         self._iteration = 0
         self._news = trio.Event()
         self._stepped = trio.Event()
@@ -169,7 +170,8 @@ class Syncer:
         messages_max: int | None = None,  # None: of headers, one a block
     ) -> bytes:
         self.asked.requests += 1
-        name = protocols.protocol_id(self._network.chain_id, component)
+        form = forms.form_of(self._host.protocols_of(peer), self._network.chain_id) or forms.SPEC
+        name = form.protocol_id(self._network.chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
         most = wanted.limit if messages_max is None else messages_max
@@ -177,7 +179,7 @@ class Syncer:
         body = await ask(opener, component, wanted, patience, room, most)
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
-        return body
+        return await self._answers.read(form, component, body)
 
     # ---- what the stages say -------------------------------------------------------------------------------------
 
@@ -214,11 +216,7 @@ class Syncer:
             self._news.set()
 
     async def _find_head(self, peer: str) -> int | None:
-        spoken = self._host.protocols_of(peer)
-        if (
-            spoken
-            and protocols.protocol_id(self._network.chain_id, Component.HEADERS) not in spoken
-        ):
+        if forms.form_of(self._host.protocols_of(peer), self._network.chain_id) is None:
             return None  # another kind of node: it is looked at again, ever less often
         known = self._peers.known_head(peer)
 

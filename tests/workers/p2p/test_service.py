@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +168,17 @@ async def servers(*chains: Chain) -> AsyncIterator[list[Host]]:
         for host in hosts:
             await nursery.start(_keep_running, host)
         yield hosts
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving_by(serve: Callable[[Host], None]) -> AsyncIterator[Host]:
+    """A host whose handlers are set by ``serve``."""
+    host = Host(keys.generate(), "hera/test")
+    serve(host)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_keep_running, host)
+        yield host
         nursery.cancel_scope.cancel()
 
 
