@@ -70,6 +70,14 @@ def wire_rows(plan: bytes, messages: Sequence[bytes], /) -> list[tuple[Any, ...]
     number of messages: a list of their bytes. Also raises ValueError where a message is not well-formed.
     """
 
+def form_hashes(form: bytes, constants: bytes, rows: Iterable[tuple[Any, ...]], /) -> list[bytes]:
+    """The hash of each row by a form.
+
+    A form is steps of four bytes, which `forms.c` explains: lists of a row's felts, of constants and of hashes of
+    lists of earlier rounds; the hash of the last list is the row's. Raises LookupError with the number of a column
+    that has no value, ValueError for a value that is no felt or has more bits than its place.
+    """
+
 def wire_spans(
     body: Buffer, start: int, count: int, message_max: int, /
 ) -> list[tuple[int, int, int]]:

@@ -39,8 +39,10 @@ class Shape:
 
     def __init__(self, kind: Any) -> None:  # a Descriptor, of which the stubs know two
         columns = list(_columns(kind, ""))
+        self.name: str = kind.name
+        self.columns = [name for name, _ in columns]
         self._plan = b"".join(plan for _, plan in columns)
-        row = namedtuple(kind.name, [name for name, _ in columns])  # type: ignore[misc]
+        row = namedtuple(kind.name, self.columns)  # type: ignore[misc]
         self._row = partial(tuple.__new__, row)
 
     def rows(self, messages: Iterable[Message]) -> list[Row]:
