@@ -208,6 +208,7 @@ def replaced(functions: Mapping[tuple[Any, str], Callable[..., Any]]) -> Iterato
 
 KERNEL = (
     *OTHERS,
+    (native, "form_hashes"),
     (native, "wire_rows"),
     (native, "wire_spans"),
     (commitments, "poseidon_many"),

@@ -7,12 +7,9 @@ All functions take wire messages and raise FeltError or FieldMissing where a fie
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from google.protobuf.message import Message
-
 from starknet.felt import (
     FieldMissing,
     from_bytes,
-    padded,
     require,
     short_string,
     to_bytes32,
@@ -21,7 +18,7 @@ from starknet.felt import (
 from starknet.forms import CHAIN, Bits, Form, Hash, Packed, When, address, pedersen, poseidon
 from starknet.hashes import pedersen_array, sn_keccak
 from starknet.network import Network
-from starknet.wire.rows import Row, Shape, felt_of
+from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of
 from starknet.wire.sync_pb2 import TransactionInBlock
 
 ADDRESS_LIMIT = 2**251 - 256
@@ -31,10 +28,9 @@ DEPLOYING = ("deploy", "deploy_account_v1", "deploy_account_v3")
 _CONTRACT_ADDRESS = short_string("STARKNET_CONTRACT_ADDRESS")
 _ZERO = to_bytes32(0)
 
-SHAPES: dict[str, Shape] = {
-    field.name: Shape(field.message_type)
-    for field in TransactionInBlock.DESCRIPTOR.oneofs_by_name["txn"].fields
-}
+_IN_BLOCK = Shape(TransactionInBlock.DESCRIPTOR)
+_KINDS = OneOf(TransactionInBlock.DESCRIPTOR, "txn")
+SHAPES = _KINDS.shapes
 
 
 class Transaction(NamedTuple):
@@ -47,20 +43,16 @@ class Transaction(NamedTuple):
 
 def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transaction]:
     """What hashes take of transactions; raises FeltError or FieldMissing."""
-    kinds = list(map(transaction_kind, transactions))
-    bodies = {
-        kind: iter(SHAPES[kind].rows(_of_kind(kind, kinds, transactions))) for kind in set(kinds)
-    }
-    ordered = [next(bodies[kind]) for kind in kinds]
-    stated = [padded(transaction.transaction_hash) for transaction in transactions]
-    return list(map(Transaction, kinds, ordered, stated))
+    rows = _IN_BLOCK.rows(transactions)
+    return read_kinds([row.txn for row in rows], [row.transaction_hash for row in rows])
 
 
-def _of_kind(
-    wanted: str, kinds: Sequence[str], transactions: Sequence[TransactionInBlock]
-) -> list[Message]:
-    pairs = zip(kinds, transactions, strict=True)
-    return [getattr(transaction, kind) for kind, transaction in pairs if kind == wanted]
+def read_kinds(
+    chosen: Sequence[Chosen | None], stated: Sequence[bytes | None]
+) -> list[Transaction]:
+    """As ``read_transactions``, of which kind each is and the hash it came with."""
+    pairs = zip(_KINDS.rows(chosen), stated, strict=True)
+    return [Transaction(kind, body, felt or _ZERO) for (kind, body), felt in pairs]
 
 
 def transaction_hash(
@@ -147,13 +139,9 @@ def declared_classes(transactions: Iterable[Transaction]) -> set[int]:
     return {from_bytes(felt_of(body, "class_hash")) for body in declaring}
 
 
-def transaction_tip(transaction: TransactionInBlock) -> int:
+def transaction_tip(transaction: Transaction) -> int:
     """The tip per unit of L2 gas; 0 where the kind has none."""
-    kind = transaction_kind(transaction)
-    if not kind.endswith("_v3"):
-        return 0
-    body = transaction_body(transaction)
-    return int(body.common.tip if kind == "declare_v3" else body.tip)
+    return int(transaction.body.tip) if transaction.kind.endswith("_v3") else 0
 
 
 def contract_address(

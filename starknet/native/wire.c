@@ -16,10 +16,11 @@
 #define FELTS_AT_FIRST 16
 #define SPAN_LENGTH_BYTES_MAX 5
 
-typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, MESSAGE, MESSAGES, KINDS } field_kind;
+typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, MESSAGE, MESSAGES, ONE_OF, MEMBER, KINDS } field_kind;
 typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 } wire_type;
 
-/* A field of the plan; the fields of a message follow it, `below` says how many there are at all depths. */
+/* A field of the plan; the fields of a message follow it, `below` says how many there are at all depths. So do the
+ * members of a ONE_OF, which has no number of its own. */
 typedef struct {
     uint8_t number, kind, below;
 } field;
@@ -36,12 +37,14 @@ typedef struct {
     uint8_t felt[FELT_BYTES];
     uint8_t *felts;
     size_t count, room; /* felts */
+    size_t member;      /* its place in the plan */
     PyObject *messages;
 } cell;
 
 typedef struct {
     const field *fields;
     cell *cells;
+    size_t members; /* fields without a column */
 } reader;
 
 static int malformed(void)
@@ -188,6 +191,24 @@ static int add_message(cell *c, span in)
     return !failed;
 }
 
+/* Which of several messages is there. Protobuf takes the last one, and merges it with itself: what nobody writes is
+ * refused here. */
+static int choose_member(reader *r, size_t place, span in)
+{
+    size_t head = place;
+    cell *c;
+
+    while (r->fields[head].kind != ONE_OF)
+        head--;
+    c = &r->cells[head];
+    if (c->present)
+        return malformed();
+    c->present = 1;
+    c->member = place - head - 1;
+    c->bytes = in;
+    return 1;
+}
+
 static int read_message(reader *r, size_t first, size_t end, span in);
 
 static int read_field(reader *r, size_t place, span *in)
@@ -218,6 +239,8 @@ static int read_field(reader *r, size_t place, span *in)
         return read_message(r, place + 1, place + 1 + f->below, inside);
     case MESSAGES:
         return add_message(c, inside);
+    case MEMBER:
+        return choose_member(r, place, inside);
     default:
         c->present = 1;
         c->bytes = inside;
@@ -228,6 +251,16 @@ static int read_field(reader *r, size_t place, span *in)
 static wire_type type_of(const field *f)
 {
     return f->kind == NUMBER32 || f->kind == NUMBER64 ? VARINT : LENGTH;
+}
+
+/* The place of the field with that number, or `end`. */
+static size_t find_field(const reader *r, size_t first, size_t end, uint32_t number)
+{
+    size_t place = first;
+
+    while (place < end && r->fields[place].number != number)
+        place += r->fields[place].kind == ONE_OF ? 1 : 1 + r->fields[place].below;
+    return place;
 }
 
 /* The message whose fields are `first` ... `end` - 1 of the plan. */
@@ -244,8 +277,7 @@ static int read_message(reader *r, size_t first, size_t end, span in)
         if (!read_tag(&in, &number, &type))
             return 0;
         if (place == end || r->fields[place].number != number) /* the same again is likeliest */
-            for (place = first; place < end && r->fields[place].number != number;)
-                place += 1 + r->fields[place].below;
+            place = find_field(r, first, end, number);
         if (!(place < end && type_of(&r->fields[place]) == type ? read_field(r, place, &in)
                                                                : skip(&in, number, type, 0)))
             return 0;
@@ -280,6 +312,8 @@ static PyObject *take(const field *f, cell *c)
     }
     if (!present)
         Py_RETURN_NONE;
+    if (f->kind == ONE_OF)
+        return Py_BuildValue("ny#", (Py_ssize_t)c->member, (const char *)c->bytes.at, c->bytes.end - c->bytes.at);
     if (f->kind == FELT)
         return PyBytes_FromStringAndSize((const char *)c->felt, FELT_BYTES);
     if (f->kind == FELTS)
@@ -298,25 +332,30 @@ static PyObject *row(reader *r, size_t columns, PyObject *message)
     in.end = in.at + PyBytes_GET_SIZE(message);
     if (!read_message(r, 0, columns, in))
         return NULL;
-    result = PyTuple_New((Py_ssize_t)columns);
-    for (size_t i = 0; result && i < columns; i++) {
-        PyObject *value = take(&r->fields[i], &r->cells[i]);
+    result = PyTuple_New((Py_ssize_t)(columns - r->members));
+    for (size_t i = 0, n = 0; result && i < columns; i++) {
+        PyObject *value;
+        if (r->fields[i].kind == MEMBER)
+            continue;
+        value = take(&r->fields[i], &r->cells[i]);
         if (value)
-            PyTuple_SET_ITEM(result, (Py_ssize_t)i, value);
+            PyTuple_SET_ITEM(result, (Py_ssize_t)n++, value);
         else
             Py_CLEAR(result);
     }
     return result;
 }
 
-/* Whether fields lie in their messages, messages within each other. */
-static int is_plan(const field *fields, size_t first, size_t end)
+/* Whether fields lie in their messages, messages within each other, and members, and only they, in a ONE_OF. */
+static int is_plan(const field *fields, size_t first, size_t end, int in_one_of)
 {
     for (size_t i = first; i < end; i += 1 + fields[i].below) {
-        const size_t inner_end = i + 1 + fields[i].below;
-        if (fields[i].kind >= KINDS || inner_end > end || (fields[i].below && fields[i].kind != MESSAGE))
+        const field *f = &fields[i];
+        const size_t inner_end = i + 1 + f->below;
+        if (f->kind >= KINDS || inner_end > end || (f->kind == MEMBER) != in_one_of
+            || (f->below && f->kind != MESSAGE && f->kind != ONE_OF) || (f->kind == ONE_OF && f->number))
             return 0;
-        if (!is_plan(fields, i + 1, inner_end))
+        if (!is_plan(fields, i + 1, inner_end, f->kind == ONE_OF))
             return 0;
     }
     return 1;
@@ -348,8 +387,11 @@ PyObject *wire_rows(PyObject *plan, PyObject *messages)
     columns = (size_t)PyBytes_GET_SIZE(plan) / sizeof(field);
     r.fields = (const field *)PyBytes_AS_STRING(plan);
     if ((size_t)PyBytes_GET_SIZE(plan) != columns * sizeof(field) || columns > COLUMNS_MAX
-        || !is_plan(r.fields, 0, columns))
+        || !is_plan(r.fields, 0, columns, 0))
         return PyErr_Format(PyExc_ValueError, "not a plan");
+    r.members = 0;
+    for (size_t i = 0; i < columns; i++)
+        r.members += r.fields[i].kind == MEMBER;
     sequence = PySequence_Fast(messages, "messages are a sequence of bytes");
     if (!sequence)
         return NULL;

@@ -5,9 +5,9 @@ the names of both: ``resource_bounds_l1_gas``. Fields of a ``common`` message li
 """
 
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import repeat
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -17,7 +17,7 @@ from starknet import native
 from starknet.felt import FeltError, FieldMissing
 
 _FELTS = ("Felt252", "Hash", "Address", "EthereumAddress")
-_FELT, _FELT_LIST, _NUMBER32, _NUMBER64, _BYTES, _MESSAGE, _MESSAGES = range(7)
+_FELT, _FELT_LIST, _NUMBER32, _NUMBER64, _BYTES, _MESSAGE, _MESSAGES, _ONE_OF, _MEMBER = range(9)
 _SCALARS = {
     FieldDescriptor.TYPE_UINT32: _NUMBER32,
     FieldDescriptor.TYPE_ENUM: _NUMBER32,
@@ -25,7 +25,11 @@ _SCALARS = {
     FieldDescriptor.TYPE_BYTES: _BYTES,
     FieldDescriptor.TYPE_STRING: _BYTES,
 }
-_Column = tuple[str, bytes]  # its name, its three bytes in the plan
+_STEP = 3  # bytes of a field in the plan
+_Column = tuple[str, bytes]  # its name, what the plan has of it
+
+Chosen = tuple[int, bytes]
+"""Which member of a oneof is there, and its bytes."""
 
 Row = Any  # a named tuple; which fields it has is up to the type of message
 
@@ -34,7 +38,7 @@ class Shape:
     """Which columns the messages of one type have.
 
     A felt is 32 bytes, or None where it is absent; a list of felts is joined, a list of messages is one of their
-    bytes; of a message within it a row says whether it is there.
+    bytes; of a message within it a row says whether it is there, of a oneof which member, or None.
     """
 
     def __init__(self, kind: Any) -> None:  # a Descriptor, of which the stubs know two
@@ -57,8 +61,38 @@ class Shape:
             raise FeltError(str(error)) from error
 
 
-def _columns(kind: Any, prefix: str) -> Iterable[_Column]:
-    return chain.from_iterable(_of_field(field, prefix) for field in kind.fields)
+class OneOf:
+    """The messages of which another message holds one: lets through a row of whichever it is."""
+
+    def __init__(self, kind: Any, name: str) -> None:  # a Descriptor, as above
+        self._name = f"{kind.name}.{name}"
+        fields = kind.oneofs_by_name[name].fields
+        self.shapes = {field.name: Shape(field.message_type) for field in fields}
+        self._names = list(self.shapes)
+
+    def rows(self, chosen: Sequence[Chosen | None]) -> list[tuple[str, Row]]:
+        """The name and the row of each message; raises FieldMissing where there is none, and FeltError."""
+        messages: dict[int, list[bytes]] = {}
+        for one in chosen:
+            if one is None:
+                raise FieldMissing(f"{self._name} is missing")
+            messages.setdefault(one[0], []).append(one[1])
+        rows = {
+            place: zip(repeat(name), self.shapes[name].rows_of_bytes(messages[place]))
+            for place, name in enumerate(self._names)
+            if place in messages
+        }
+        return [next(rows[one[0]]) for one in chosen if one]
+
+
+def _columns(kind: Any, prefix: str) -> Iterator[_Column]:
+    for field in kind.fields:
+        members = field.containing_oneof.fields if field.containing_oneof else [field]
+        if len(members) == 1:
+            yield from _of_field(field, prefix)
+        elif members[0].name == field.name:
+            plan = b"".join(bytes([member.number, _MEMBER, 0]) for member in members)
+            yield prefix + field.containing_oneof.name, bytes([0, _ONE_OF, len(members)]) + plan
 
 
 def _of_field(field: FieldDescriptor, prefix: str) -> list[_Column]:
@@ -73,7 +107,8 @@ def _of_field(field: FieldDescriptor, prefix: str) -> list[_Column]:
     else:
         column = _MESSAGE
         below = list(_columns(field.message_type, prefix if field.name == "common" else f"{name}_"))
-    return [(name, bytes([field.number, column, len(below)])), *below]
+    steps = sum(len(plan) for _, plan in below) // _STEP
+    return [(name, bytes([field.number, column, steps])), *below]
 
 
 def present(row: Row, *names: str) -> None:
