@@ -41,7 +41,6 @@ from starknet.versions import BlockHash, Era, Rules, UnknownVersion, rules_for, 
 from starknet.wire.rows import Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     Class,
-    Event,
     SignedBlockHeader,
     StateDiffsResponse,
     TransactionWithReceipt,
@@ -185,7 +184,7 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class Parts:
-    """A header and the four other parts of its block.
+    """A header and the four other parts of its block; of transactions and events each message as the wire has it.
 
     ``signed_commitment``: the state diff commitment that an old signature states to be made over.
     """
@@ -193,8 +192,8 @@ class Parts:
     header: SignedBlockHeader
     state_diff: Sequence[StateDiffsResponse] = ()
     classes: Sequence[Class] = ()
-    transactions: Sequence[TransactionWithReceipt] = ()
-    events: Sequence[Event] = ()
+    transactions: Sequence[bytes] = ()  # TransactionWithReceipt
+    events: Sequence[bytes] = ()  # Event
     missing: frozenset[Missing] = frozenset()
     signed_commitment: int | None = None
 
@@ -262,12 +261,13 @@ def check_block(
     header: SignedBlockHeader,
     state_diff: Sequence[StateDiffsResponse],
     classes: Sequence[Class],
-    transactions: Sequence[TransactionWithReceipt],
-    events: Sequence[Event],
+    transactions: Sequence[bytes],
+    events: Sequence[bytes],
     table_hash: int | None = None,
 ) -> CheckedBlock:
     """Check all five parts of a block against each other, cheap rules first; raises RuleBroken.
 
+    Transactions (each with its receipt) and events are messages as the wire has them.
     ``table_hash`` is what a trusted table holds for a block before 0.13.2: its hash by the rules of 0.13.2.
     """
     parts = Parts(header, state_diff, classes, transactions, events)
@@ -334,11 +334,11 @@ class _Block:
         return self.parts.header
 
     @property
-    def pairs(self) -> Sequence[TransactionWithReceipt]:
+    def pairs(self) -> Sequence[bytes]:
         return self.parts.transactions
 
     @property
-    def events(self) -> Sequence[Event]:
+    def events(self) -> Sequence[bytes]:
         return self.parts.events
 
     @property
@@ -358,7 +358,7 @@ class _Block:
 
     @cached_property
     def read_pairs(self) -> list[Row]:
-        rows = _PAIR.rows(self.pairs)
+        rows = _PAIR.rows_of_bytes(self.pairs)
         for row in rows:
             present(row, "transaction", "receipt")
         return rows

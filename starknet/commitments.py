@@ -22,6 +22,7 @@ from starknet.felt import (
 from starknet.hashes import Over, hash_lists, list_root_of_bytes, poseidon, poseidon_many, sn_keccak
 from starknet.transactions import Transaction, read_transactions, transaction_signature
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
+from starknet.wire.parse import bytes_of
 from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     ContractDiff,
@@ -117,9 +118,9 @@ TRANSACTION_LEAVES: dict[
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-def read_events(events: Iterable[Event]) -> list[Row]:
-    """The rows of events; raises FeltError or FieldMissing."""
-    rows = _EVENT.rows(events)
+def read_events(events: Sequence[bytes]) -> list[Row]:
+    """The rows of events as the wire has them; raises FeltError or FieldMissing."""
+    rows = _EVENT.rows_of_bytes(events)
     for row in rows:
         if None in row:
             present(row, "transaction_hash", "from_address")
@@ -128,7 +129,7 @@ def read_events(events: Iterable[Event]) -> list[Row]:
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     """The root over all events of a block, in the order of their transactions and then of emission."""
-    return event_root(rules, read_events(events))
+    return event_root(rules, read_events(bytes_of(events)))
 
 
 def event_root(rules: Rules, events: Sequence[Row]) -> int:

@@ -66,10 +66,10 @@ def wire_rows(plan: bytes, messages: Sequence[bytes], /) -> list[tuple[Any, ...]
     The plan has three bytes for each field: its number, its kind, and how many of the fields that follow lie
     within it. Kinds and their values: 0, a message that is a felt: 32 bytes below P, None where absent; 1, any
     number of them: joined, None where the message that would hold them is absent; 2 and 3, a varint of 32 or 64
-    bits: an integer, 0 where absent; 4, bytes or text: bytes or None; 5, a message: whether it is there; 6, any
-    number of messages: a list of their bytes; 7, a oneof, numbered 0, and within it its members, of kind 8, which
-    have no value of their own: None, or (place among the members, bytes) of the one that is there. Also raises
-    ValueError where a message is not well-formed, or has two members of a oneof.
+    bits: an integer, 0 where absent; 4 and 5, bytes and text: bytes or None; 6, a message: whether it is there; 7,
+    any number of messages: a list of their bytes; 8, a oneof, numbered 0, and within it its members, of kind 9,
+    which have no value of their own: None, or (place among the members, bytes) of the one that is there. Also
+    raises ValueError where a message is not as every encoder writes it.
     """
 
 def form_hashes(form: bytes, constants: bytes, rows: Iterable[tuple[Any, ...]], /) -> list[bytes]:

@@ -1,14 +1,15 @@
-/* Protobuf messages read as protobuf reads them, straight to rows of what hashes take.
+/* Protobuf messages straight to rows of what hashes take.
  *
- * As there, the last of several values of a field counts, messages of one field are merged, and what the plan does
- * not name, or names with another wire type, is skipped. */
+ * What is read here protobuf reads alike. It reads more than that: numbers not in their shortest form, groups, a
+ * field that comes twice or with another wire type, several members of a oneof. No encoder writes any of it, so that
+ * it is refused here, and there is nothing that two readers could take for different things. Fields that the plan
+ * does not name are skipped. */
 #include "wire.h"
 
 #include <string.h>
 
 #include "field.h"
 
-#define DEPTH_MAX 100 /* of groups in each other, as protobuf's own limit */
 #define VARINT_BYTES_MAX 10
 #define TAG_MAX UINT32_MAX
 #define COLUMNS_MAX 255
@@ -16,8 +17,8 @@
 #define FELTS_AT_FIRST 16
 #define SPAN_LENGTH_BYTES_MAX 5
 
-typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, MESSAGE, MESSAGES, ONE_OF, MEMBER, KINDS } field_kind;
-typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 } wire_type;
+typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, TEXT, MESSAGE, MESSAGES, ONE_OF, MEMBER, KINDS } field_kind;
+typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 } wire_type; /* and groups, which nobody uses */
 
 /* A field of the plan; the fields of a message follow it, `below` says how many there are at all depths. So do the
  * members of a ONE_OF, which has no number of its own. */
@@ -61,8 +62,8 @@ static int read_varint(span *in, uint64_t *number)
     for (unsigned i = 0; i < VARINT_BYTES_MAX && in->at < in->end; i++) {
         const uint8_t byte = *in->at++;
         *number |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (byte < 0x80)
-            return i < VARINT_BYTES_MAX - 1 || byte <= 1 ? 1 : malformed();
+        if (byte < 0x80) /* the last one of ten holds one bit; a nought would not be needed */
+            return (byte || !i) && (i < VARINT_BYTES_MAX - 1 || byte == 1) ? 1 : malformed();
     }
     return malformed();
 }
@@ -97,10 +98,9 @@ static int skip_bytes(span *in, ptrdiff_t bytes)
     return 1;
 }
 
-static int skip(span *in, uint32_t number, wire_type type, int depth)
+static int skip(span *in, wire_type type)
 {
     uint64_t unused;
-    uint32_t inner;
     span inside;
 
     switch (type) {
@@ -112,16 +112,6 @@ static int skip(span *in, uint32_t number, wire_type type, int depth)
         return skip_bytes(in, 4);
     case LENGTH:
         return read_length(in, &inside);
-    case GROUP:
-        while (depth < DEPTH_MAX) {
-            if (!read_tag(in, &inner, &type))
-                return 0;
-            if (type == GROUP_END)
-                return inner == number ? 1 : malformed();
-            if (!skip(in, inner, type, depth + 1))
-                return 0;
-        }
-        return malformed();
     default:
         return malformed();
     }
@@ -129,7 +119,7 @@ static int skip(span *in, uint32_t number, wire_type type, int depth)
 
 /* --- Felts --- */
 
-/* The felt of a message that is one; left as it is where the message does not say. */
+/* The felt of a message that is one; 0 where the message does not say. */
 static int read_felt(uint8_t *felt, span in)
 {
     span bytes = {NULL, NULL};
@@ -141,18 +131,19 @@ static int read_felt(uint8_t *felt, span in)
     while (in.at < in.end) {
         if (!read_tag(&in, &number, &type))
             return 0;
-        if (!(number == ELEMENTS && type == LENGTH ? read_length(&in, &bytes) : skip(&in, number, type, 0)))
+        if (number == ELEMENTS && (type != LENGTH || bytes.at))
+            return malformed();
+        if (!(number == ELEMENTS ? read_length(&in, &bytes) : skip(&in, type)))
             return 0;
     }
-    if (!bytes.at)
-        return 1;
     size = (size_t)(bytes.end - bytes.at);
     if (size > FELT_BYTES) {
         PyErr_SetString(PyExc_ValueError, "felt of more than 32 bytes");
         return 0;
     }
     memset(felt, 0, FELT_BYTES - size);
-    memcpy(felt + FELT_BYTES - size, bytes.at, size);
+    if (size)
+        memcpy(felt + FELT_BYTES - size, bytes.at, size);
     fe_load(&loaded, felt);
     if (fe_below(&loaded, 1))
         return 1;
@@ -172,7 +163,6 @@ static int add_felt(cell *c, span in)
         c->felts = felts;
         c->room = room;
     }
-    memset(c->felts + c->count * FELT_BYTES, 0, FELT_BYTES);
     return read_felt(c->felts + c->count++ * FELT_BYTES, in);
 }
 
@@ -191,8 +181,7 @@ static int add_message(cell *c, span in)
     return !failed;
 }
 
-/* Which of several messages is there. Protobuf takes the last one, and merges it with itself: what nobody writes is
- * refused here. */
+/* Which of several messages is there. */
 static int choose_member(reader *r, size_t place, span in)
 {
     size_t head = place;
@@ -209,6 +198,19 @@ static int choose_member(reader *r, size_t place, span in)
     return 1;
 }
 
+static int is_text(span in)
+{
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)in.at, in.end - in.at, NULL);
+    if (text) {
+        Py_DECREF(text);
+        return 1;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
+        return 0;
+    PyErr_Clear();
+    return malformed();
+}
+
 static int read_message(reader *r, size_t first, size_t end, span in);
 
 static int read_field(reader *r, size_t place, span *in)
@@ -218,6 +220,9 @@ static int read_field(reader *r, size_t place, span *in)
     span inside;
 
     if (f->kind == NUMBER32 || f->kind == NUMBER64) {
+        if (c->present)
+            return malformed();
+        c->present = 1;
         if (!read_varint(in, &c->number))
             return 0;
         if (f->kind == NUMBER32)
@@ -227,24 +232,26 @@ static int read_field(reader *r, size_t place, span *in)
     if (!read_length(in, &inside))
         return 0;
     switch (f->kind) {
-    case FELT:
-        if (!c->present)
-            memset(c->felt, 0, FELT_BYTES);
-        c->present = 1;
-        return read_felt(c->felt, inside);
     case FELTS:
         return add_felt(c, inside);
-    case MESSAGE:
-        c->present = 1;
-        return read_message(r, place + 1, place + 1 + f->below, inside);
     case MESSAGES:
         return add_message(c, inside);
     case MEMBER:
         return choose_member(r, place, inside);
     default:
-        c->present = 1;
+        break;
+    }
+    if (c->present)
+        return malformed();
+    c->present = 1;
+    switch (f->kind) {
+    case FELT:
+        return read_felt(c->felt, inside);
+    case MESSAGE:
+        return read_message(r, place + 1, place + 1 + f->below, inside);
+    default:
         c->bytes = inside;
-        return 1;
+        return f->kind != TEXT || is_text(inside);
     }
 }
 
@@ -278,8 +285,9 @@ static int read_message(reader *r, size_t first, size_t end, span in)
             return 0;
         if (place == end || r->fields[place].number != number) /* the same again is likeliest */
             place = find_field(r, first, end, number);
-        if (!(place < end && type_of(&r->fields[place]) == type ? read_field(r, place, &in)
-                                                               : skip(&in, number, type, 0)))
+        if (place < end && type_of(&r->fields[place]) != type)
+            return malformed();
+        if (!(place < end ? read_field(r, place, &in) : skip(&in, type)))
             return 0;
     }
     return 1;

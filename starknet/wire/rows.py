@@ -15,15 +15,17 @@ from google.protobuf.message import Message
 
 from starknet import native
 from starknet.felt import FeltError, FieldMissing
+from starknet.wire.parse import bytes_of
 
 _FELTS = ("Felt252", "Hash", "Address", "EthereumAddress")
-_FELT, _FELT_LIST, _NUMBER32, _NUMBER64, _BYTES, _MESSAGE, _MESSAGES, _ONE_OF, _MEMBER = range(9)
+_FELT, _FELT_LIST, _NUMBER32, _NUMBER64, _BYTES, _TEXT = range(6)
+_MESSAGE, _MESSAGES, _ONE_OF, _MEMBER = range(6, 10)
 _SCALARS = {
     FieldDescriptor.TYPE_UINT32: _NUMBER32,
     FieldDescriptor.TYPE_ENUM: _NUMBER32,
     FieldDescriptor.TYPE_UINT64: _NUMBER64,
     FieldDescriptor.TYPE_BYTES: _BYTES,
-    FieldDescriptor.TYPE_STRING: _BYTES,
+    FieldDescriptor.TYPE_STRING: _TEXT,
 }
 _STEP = 3  # bytes of a field in the plan
 _Column = tuple[str, bytes]  # its name, what the plan has of it
@@ -51,10 +53,10 @@ class Shape:
 
     def rows(self, messages: Iterable[Message]) -> list[Row]:
         """A row for each message; raises FeltError."""
-        return self.rows_of_bytes([message.SerializeToString() for message in messages])
+        return self.rows_of_bytes(bytes_of(messages))
 
-    def rows_of_bytes(self, messages: list[bytes]) -> list[Row]:
-        """As ``rows``, of messages as the wire has them."""
+    def rows_of_bytes(self, messages: Sequence[bytes]) -> list[Row]:
+        """As ``rows``, of messages as the wire has them; FeltError also where they are no messages."""
         try:
             return list(map(self._row, native.wire_rows(self._plan, messages)))
         except ValueError as error:
@@ -66,6 +68,8 @@ class OneOf:
 
     def __init__(self, kind: Any, name: str) -> None:  # a Descriptor, as above
         self._name = f"{kind.name}.{name}"
+        self._holder = Shape(kind)
+        self._column = self._holder.columns.index(name)
         fields = kind.oneofs_by_name[name].fields
         self.shapes = {field.name: Shape(field.message_type) for field in fields}
         self._names = list(self.shapes)
@@ -83,6 +87,13 @@ class OneOf:
             if place in messages
         }
         return [next(rows[one[0]]) for one in chosen if one]
+
+    def members(self, name: str, messages: Sequence[bytes]) -> list[bytes]:
+        """The bytes of the member of that name out of the messages that hold it, empty where it is absent."""
+        place = self._names.index(name)
+        rows = self._holder.rows_of_bytes(messages)
+        chosen = [row[self._column] for row in rows]
+        return [one[1] if one and one[0] == place else b"" for one in chosen]
 
 
 def _columns(kind: Any, prefix: str) -> Iterator[_Column]:
