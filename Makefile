@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop chaos check fix bench process proto clean
+.PHONY: demo test interop hostile chaos check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
 
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
 	$(BIN)/python -m pytest $(TESTS)
+
+hostile: $(READY)  ## one real node beside peers that lie, flood, drip and vanish: under five minutes
+	$(BIN)/python -m pytest tests/hostile
 
 chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full disks: four minutes; HERA_CHAOS_SEED=N repeats a run
 	$(BIN)/python -m pytest -s tests/chaos

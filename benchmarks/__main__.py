@@ -10,6 +10,7 @@ from benchmarks import (
     Figure,
     broker,
     hashing,
+    hostile,
     node_idle,
     node_memory,
     p2p_flood,
@@ -29,6 +30,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_idle.run,
     recovery.run,
     p2p_flood.run,
+    hostile.run,
 )
 
 

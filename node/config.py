@@ -70,6 +70,7 @@ class Config:
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
     p2p_peers: tuple[str, ...]
+    p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
     p2p_allow: tuple[str, ...]
@@ -197,6 +198,7 @@ class Config:
             serve_only=self.p2p_feeder_node,
             allow=self.p2p_allow,
             deny=self.p2p_deny,
+            discovery=self.p2p_discovery,
         )
 
 
@@ -228,6 +230,7 @@ KEYS = (
         "Peers to begin with, comma-separated, each with /p2p/ID.",
         "MULTIADDR,…",
     ),
+    Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
     Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
     Key(
@@ -393,6 +396,7 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),
         p2p_peers=get("p2p-peers", _peers, ()),
+        p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
         p2p_allow=get("p2p-allow", _networks, ()),

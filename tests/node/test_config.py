@@ -86,6 +86,11 @@ def test_an_empty_flag_goes_back_to_the_default() -> None:
     assert load({"p2p-peers": ""}, {"HERA_P2P_PEERS": PEER}).p2p_peers == ()
 
 
+def test_a_node_discovers_peers_unless_told_not_to() -> None:
+    assert load({}, {}).p2p_discovery
+    assert not load({"p2p-discovery": "false"}, {}).p2p_discovery
+
+
 def test_the_file_may_be_named_by_a_variable_and_hold_lists(tmp_path: Path) -> None:
     file = tmp_path / "hera.toml"
     file.write_text(f'p2p = true\np2p-peers = ["{PEER}", "{PEER}"]\nhttp-port = 7001\n')

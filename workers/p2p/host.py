@@ -1,4 +1,4 @@
-"""Our libp2p host: TCP, Noise only, Yamux, Identify and Ping. All of py-libp2p that the process touches is here.
+"""Our libp2p host: TCP, Noise only, Yamux, Identify and Ping. What the process touches of py-libp2p is here.
 
 ``Any`` stands for py-libp2p's objects; nothing of it leaves this file but ``Stream``.
 """
@@ -27,7 +27,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
 from workers.p2p import addresses, patches
-from workers.p2p.addresses import Address
+from workers.p2p.addresses import Address, Scope, scope_of_ip
 from workers.p2p.gate import Gate
 from workers.p2p.inbound import Inbound
 from workers.p2p.keys import KeyPair
@@ -181,8 +181,13 @@ class Host:
         found = [one for address in self._bound() for one in addresses.expand(address)]
         return tuple(Address(a.kind, a.host, a.port, self.peer_id) for a in found)
 
-    async def dial(self, peer: str, candidates: Sequence[Address]) -> Address:
-        """Connect to ``peer`` by the first of its addresses that answers; return that. Raises ``CannotReach``."""
+    async def dial(
+        self, peer: str, candidates: Sequence[Address], *, is_hearsay: bool = False
+    ) -> Address:
+        """Connect to ``peer`` by the first of its addresses that answers; return that. Raises ``CannotReach``.
+
+        A name that is hearsay must not lead into a more private network than it claims to be in.
+        """
         why = "no address"
         for candidate in candidates[:ADDRESSES_OF_PEER_MAX]:
             try:
@@ -191,6 +196,9 @@ class Host:
                 why = f"{candidate.host}: {error.strerror or error}"
                 continue
             for address in resolved:
+                if is_hearsay and address.scope < candidate.scope:
+                    why = f"{candidate.host}: stands for a private address"
+                    continue
                 failure = await self._dial_one(peer, address)
                 if failure is None:
                     return candidate
@@ -216,14 +224,21 @@ class Host:
         return tuple(str(peer) for peer in self._network.connections)
 
     def addresses_of(self, peer: str) -> tuple[Address, ...]:
-        """Where ``peer`` says it can be dialled (Identify), and where we dialled it."""
+        """Where ``peer`` says it can be dialled (Identify), and where we dialled it; none more private than it."""
         try:
             told = [str(address) for address in self._host.get_peerstore().addrs(_id(peer))]
         except PeerStoreError:
             return ()
         found = [addresses.find_address(text) for text in told]
-        usable = {address.transport: None for address in found if address is not None}
+        scope = self.scope_of(peer)
+        usable = {a.transport: None for a in found if a is not None and a.scope >= scope}
         return tuple(usable)[:ADDRESSES_OF_PEER_MAX]
+
+    def scope_of(self, peer: str) -> Scope:
+        """How far away ``peer`` is by its connections; what is told to it, or by it, is at least as public."""
+        connections = self._network.get_connections(_id(peer))
+        seen = [each.muxed_conn.get_remote_address() for each in connections]
+        return max((scope_of_ip(one[0]) for one in seen if one is not None), default=Scope.WORLD)
 
     def protocols_of(self, peer: str) -> frozenset[str]:
         """What ``peer`` speaks, as far as Identify has told; empty before."""

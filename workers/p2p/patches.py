@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import libp2p.identity.identify.identify as identify
+import libp2p.identity.identify_push.identify_push as identify_push
 import libp2p.stream_muxer.muxer_multistream as muxer_multistream
 import trio
 from libp2p.network.stream.net_stream import NetStream
+from multiaddr import Multiaddr
 
+from workers.p2p.addresses import BadAddress, Scope, parse
 from workers.p2p.yamux import YamuxConnection
 
 LIBP2P_VERSION = "0.8.1"
@@ -43,6 +46,10 @@ def install(agent: str) -> None:
         net_stream.reset = _shielded(NetStream.reset)
         net_stream.close = _shielded(NetStream.close)
         setattr(net_stream, MARK, True)
+        # Identify tells every peer all our addresses, also 127.0.0.1 and 10.0.0.5 to one across the Internet
+        pushed: Any = identify_push
+        spoken._mk_identify_protobuf = _discreet(identify._mk_identify_protobuf)
+        pushed._mk_identify_protobuf = spoken._mk_identify_protobuf
     _quieten()
 
 
@@ -62,6 +69,28 @@ def _shielded(method: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
             await method(stream)
 
     return shielded
+
+
+def _discreet(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Keep from a peer what it cannot reach; the signed record goes too, for it holds every address."""
+
+    def discreet(host: Any, seen_at: Any) -> Any:
+        message = make(host, seen_at)
+        scope = Scope.WORLD if seen_at is None else _scope(seen_at)
+        told = [raw for raw in message.listen_addrs if _scope(Multiaddr(raw)) >= scope]
+        del message.listen_addrs[:]
+        message.listen_addrs.extend(told)
+        message.ClearField("signedPeerRecord")
+        return message
+
+    return discreet
+
+
+def _scope(address: Any) -> Scope:
+    try:
+        return parse(str(address)).scope
+    except BadAddress:
+        return Scope.WORLD  # a transport that is not ours: nothing private is told there
 
 
 def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:

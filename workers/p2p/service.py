@@ -14,6 +14,7 @@ from workers.p2p.answer import Answerer
 from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
+from workers.p2p.discovery import Discovery
 from workers.p2p.gate import Gate, GateLimits, parse_network
 from workers.p2p.host import Host
 from workers.p2p.ledger import Ledger
@@ -69,7 +70,10 @@ async def _speak(
     warden = Warden(host, peers, ledger)
     bridge = Bridge(link)
     given = by_peer([addresses.parse_peer(text) for text in p2p.peers], host.peer_id)
-    dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given)
+    chain_id = settings.network.chain_id
+    discovery = Discovery(chain_id, host, peers, asks=not p2p.serve_only)
+    book = open_book(Book(settings.db_path))
+    dialer = Dialer(host, peers, book, given, discovery.learned)
     syncer: Syncer | None = None
     if not p2p.serve_only:
         head = await view.head()
@@ -80,8 +84,7 @@ async def _speak(
             random.Random(),
             trio.current_time(),
         )
-        chain_id = settings.network.chain_id
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.in_flight_bytes)
+        syncer = Syncer(settings, host, peers, planner, bridge, view)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:
@@ -90,6 +93,9 @@ async def _speak(
             else:
                 nursery.start_soon(dialer.run)
                 nursery.start_soon(syncer.run)
+            if p2p.discovery:
+                discovery.serve()
+                nursery.start_soon(discovery.run)
             nursery.start_soon(warden.run)
             nursery.start_soon(_tell, bridge, host, peers, answerer, syncer)
             await _signal()
@@ -119,6 +125,7 @@ async def _tell(
             values["requests"] = syncer.asked.requests
             values["bytes_in"] = syncer.asked.bytes_in
             values["faults"] = syncer.verdicts.faults
+            values["stuck"] = syncer.obstacle.line
             target = syncer.target()
             if target is not None and target >= 0:
                 values["target"] = target

@@ -130,7 +130,7 @@ class AnswerReader:
         self._received += chunk
         received, position, size = self._received, self._position, len(self._received)
         while position < size:
-            length, payload = self._length(position)
+            length, payload = message_length(received, position, self._message_max)
             if payload == 0 or payload + length > size:
                 break
             if received[payload] == self._fin_tag:
@@ -159,21 +159,45 @@ class AnswerReader:
         if end < len(self._received):
             raise BadAnswer("fin.after", f"{len(self._received) - end} bytes after Fin")
 
-    def _length(self, position: int) -> tuple[int, int]:
-        """The message's length and where its payload begins; (0, 0) while the length itself is not whole."""
-        length = 0
-        available = min(len(self._received) - position, VARINT_BYTES_MAX)
-        for index in range(available):
-            byte = self._received[position + index]
-            length |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                if length > self._message_max:
-                    raise BadAnswer(
-                        "message.oversize", f"{length} bytes, {self._message_max} allowed"
-                    )
-                if length == 0:
-                    raise BadAnswer("message.empty", "a message without content")
-                return length, position + index + 1
-        if available == VARINT_BYTES_MAX:
-            raise BadAnswer("message.oversize", "a length of more than 35 bits")
-        return 0, 0
+
+class MessageReader:
+    """Takes length-delimited messages off a stream, one at a time."""
+
+    def __init__(self, stream: Stream, message_bytes_max: int) -> None:
+        self._stream = stream
+        self._message_max = message_bytes_max
+        self._received = bytearray()
+
+    async def next(self) -> bytes | None:
+        """The next message, or None once the peer has sent FIN. Raises ``BadAnswer`` and ``StreamBroken``."""
+        while True:
+            length, payload = message_length(self._received, 0, self._message_max)
+            if payload and len(self._received) >= payload + length:
+                message = bytes(self._received[payload : payload + length])
+                del self._received[: payload + length]
+                return message
+            chunk = await self._stream.read(self._message_max)
+            if not chunk:
+                return None
+            self._received += chunk
+
+
+def message_length(received: bytearray, position: int, message_max: int) -> tuple[int, int]:
+    """A message's length and where its payload begins; (0, 0) while the length itself is not whole.
+
+    Raises ``BadAnswer`` for a length above ``message_max`` and for none.
+    """
+    length = 0
+    available = min(len(received) - position, VARINT_BYTES_MAX)
+    for index in range(available):
+        byte = received[position + index]
+        length |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            if length > message_max:
+                raise BadAnswer("message.oversize", f"{length} bytes, {message_max} allowed")
+            if length == 0:
+                raise BadAnswer("message.empty", "a message without content")
+            return length, position + index + 1
+    if available == VARINT_BYTES_MAX:
+        raise BadAnswer("message.oversize", "a length of more than 35 bits")
+    return 0, 0

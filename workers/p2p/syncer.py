@@ -16,8 +16,9 @@ from workers.log import fields, log
 from workers.p2p import protocols
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
-from workers.p2p.heads import find_head
+from workers.p2p.heads import count_headers, find_head
 from workers.p2p.host import CannotReach, Host
+from workers.p2p.obstacle import Obstacle
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
@@ -25,6 +26,7 @@ from workers.p2p.reorg import Reorg
 from workers.p2p.streams import BadAnswer
 from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
+from workers.settings import Settings
 
 TICK_SECONDS = 0.25
 IDLE_SECONDS = 1.0  # a tick while nothing is under way: whoever brings news wakes the loop
@@ -49,23 +51,24 @@ class Syncer:
 
     def __init__(
         self,
-        chain_id: str,
+        settings: Settings,
         host: Host,
         peers: Peers,
         planner: Planner,
         bridge: Bridge,
         view: View,
-        memory_bytes: int,
     ) -> None:
         self.asked = Asked()
         self.verdicts = Verdicts(peers, planner)
-        self._chain_id = chain_id
+        self.obstacle = Obstacle(peers, planner, self.verdicts)
+        self._network = settings.network
+        self._public_key = settings.public_key
         self._host = host
         self._peers = peers
         self._planner = planner
         self._bridge = bridge
         self._view = view
-        answer_bytes = min(max(memory_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        answer_bytes = min(max(settings.in_flight_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
         self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
@@ -97,20 +100,7 @@ class Syncer:
     # ---- the plan ------------------------------------------------------------------------------------------------
 
     def _step(self, nursery: trio.Nursery, now: float) -> None:
-        stuck = self._planner.watch(now)
-        if stuck is not None:
-            log.warning(
-                "The head does not move",
-                extra=fields(
-                    block=stuck.number,
-                    seconds=stuck.seconds,
-                    waits_for=stuck.waits_for,
-                    action=stuck.action,
-                    peers=len(self._peers),
-                    left_alone=self._peers.left_alone(now),
-                    last_fault=self.verdicts.last_fault,
-                ),
-            )
+        self.obstacle.look(now)
         for peer in self.verdicts.leaving():
             if peer in self._host.peers():
                 nursery.start_soon(self._host.disconnect, peer)
@@ -179,7 +169,7 @@ class Syncer:
         messages_max: int | None = None,  # None: of headers, one a block
     ) -> bytes:
         self.asked.requests += 1
-        name = protocols.protocol_id(self._chain_id, component)
+        name = protocols.protocol_id(self._network.chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
         most = wanted.limit if messages_max is None else messages_max
@@ -225,15 +215,19 @@ class Syncer:
 
     async def _find_head(self, peer: str) -> int | None:
         spoken = self._host.protocols_of(peer)
-        if spoken and protocols.protocol_id(self._chain_id, Component.HEADERS) not in spoken:
+        if (
+            spoken
+            and protocols.protocol_id(self._network.chain_id, Component.HEADERS) not in spoken
+        ):
             return None  # another kind of node: it is looked at again, ever less often
         known = self._peers.known_head(peer)
 
-        async def has(number: int) -> bool:
-            return bool(await self._ask(peer, Component.HEADERS, Range(number, 1)))
+        async def headers_in(wanted: Range) -> int:
+            body = await self._ask(peer, Component.HEADERS, wanted)
+            return count_headers(self._network, self._public_key, wanted, body)
 
         stored = self._planner.base - 1
-        return await find_head(has, stored if known is None else max(known, stored))
+        return await find_head(headers_in, stored if known is None else max(known, stored))
 
     @contextmanager
     def _checking(self, peer: str) -> Iterator[None]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -429,3 +429,27 @@ def test_serving_only_asks_nobody_and_answers(tmp_path: Path) -> None:
     run(test)
     body = expected(store, Component.HEADERS, range(12))
     assert len(list(split(body, 1000))) == 12
+
+
+def test_nodes_that_know_the_feeder_node_alone_find_each_other(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("feeder", "a", "b")]
+
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            found: list[Host] = []
+            for folder in folders:
+                folder.mkdir()
+                store = Chain(3)
+                endpoint, _ = stack.enter_context(broker(folder, store))
+                settings = settings_of(folder, endpoint, links(found[:1]))
+                assert settings.p2p is not None
+                p2p = replace(settings.p2p, serve_only=not found)
+                found.append(
+                    await stack.enter_async_context(following(replace(settings, p2p=p2p), store))
+                )
+            _, a, b = found
+            while b.peer_id not in a.peers() or a.peer_id not in b.peers():
+                await trio.sleep(0.02)
+
+    run(test)
+    assert all((folder / "db" / "peers.json").exists() for folder in folders[1:])
