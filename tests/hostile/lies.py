@@ -355,6 +355,11 @@ async def _reset_at_once(asked: Asked) -> None:
     await asked.stream.reset()
 
 
+async def _leave(asked: Asked) -> None:
+    await asked.stream.write(asked.body[: len(asked.body) // 2])
+    await asked.peer.host.disconnect(asked.stream.peer)
+
+
 async def _nothing(asked: Asked) -> None:
     """Answer that there is nothing, which it said to have when asked for its head."""
     await asked.end_with(asked.fin)
@@ -383,6 +388,7 @@ WEAKNESSES: dict[str, tuple[Behaviour, str]] = {
     "a reset in mid-answer": (_reset_in_mid_answer, "stream.reset"),
     "a reset at once": (_reset_at_once, "stream.reset"),
     "only headers": (_nothing, "answer.empty"),
+    "departure in mid-answer": (_leave, r"stream\.reset|fin\.missing"),
 }
 
 
@@ -412,7 +418,7 @@ SLOWNESSES: dict[str, Behaviour] = {
 
 
 def all_lies() -> list[Lie]:
-    """Every misbehaviour that an answer alone can show, each with a name of its own."""
+    """Every lie that an answer alone can show, each with a name of its own."""
     found = [
         Lie(f"{part}: {name}", (part,), behaviour, rule)
         for part, table in (
@@ -432,8 +438,12 @@ def all_lies() -> list[Lie]:
         Lie(f"head: {name}", (HEADERS,), behaviour, rule, about_head=True)
         for name, (behaviour, rule) in HEAD_LIES.items()
     ]
-    found += [
-        Lie(f"weakness: {name}", BODIES, behaviour, rule, REQUESTS_MAX_WEAK)
+    return found
+
+
+def all_weaknesses() -> list[Lie]:
+    """Every misbehaviour that may as well be a bad line's, save slowness."""
+    return [
+        Lie(name, BODIES, behaviour, rule, REQUESTS_MAX_WEAK)
         for name, (behaviour, rule) in WEAKNESSES.items()
     ]
-    return found

@@ -2,22 +2,25 @@
 
 from tests.hostile.conftest import Slow
 from tests.hostile.lies import SLOWNESSES
+from tests.process.nodes import wait_until
 
-REQUESTS_MAX = 64
+REQUESTS_MAX = (
+    200  # of each, while they are the only ones with the next blocks, as long as all cases take
+)
 
 
-def test_who_drips_stalls_or_is_silent_is_left_alone_in_the_end(slow: Slow) -> None:
+def test_who_drips_stalls_or_is_silent_does_not_hold_the_sync_up(slow: Slow) -> None:
     """The node was started before all other cases: patience takes its time."""
     scene = slow.scene
     assert set(slow.liars) == set(SLOWNESSES)
-    for liar in slow.liars.values():
-        scene.wait_left_alone(liar, 150.0)
+    for name, liar in slow.liars.items():
+        wait_until(lambda liar=liar: bool(scene.faults(liar)), 100, scene.node.text)  # type: ignore[misc]
+        first = scene.faults(liar)[0]
+        assert first["rule"] == "stream.slow", (name, first)
+        assert "not_asked_s" not in first, "once is not enough"
     scene.let_out(slow.last)
     for name, liar in slow.liars.items():
-        faults = scene.faults(liar)
-        found_out = next(fault for fault in faults if "not_asked_s" in fault)
-        assert found_out["rule"] == "stream.slow", (name, faults)
-        assert found_out is not faults[0], "once is not enough"
+        assert liar.misbehaved > 0
         assert liar.requests.total() <= REQUESTS_MAX, (name, liar.requests)
     scene.assert_memory_is_flat()
     assert scene.node.stop() == 0
