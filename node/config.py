@@ -66,6 +66,9 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    rpc_upstream: str | None  # another node, for what this one cannot answer
+    rpc_cors_enable: bool
+    rpc_workers: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
@@ -181,6 +184,9 @@ class Config:
             feeder_poll_seconds=FEEDER_POLL_SECONDS,
             http_host=self.http_host,
             http_port=self.http_port,
+            rpc_upstream=self.rpc_upstream,
+            rpc_cors=self.rpc_cors_enable,
+            rpc_workers=self.rpc_workers,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -215,6 +221,14 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key(
+        "rpc-upstream",
+        "text",
+        "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
+        "URL",
+    ),
+    Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
+    Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -378,6 +392,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        rpc_upstream=get("rpc-upstream", rpc_url, None),
+        rpc_cors_enable=get("rpc-cors-enable", boolean, False),
+        rpc_workers=get("rpc-workers", worker_count, 1),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),
@@ -519,6 +536,12 @@ def feeder_url(text: str) -> str:
 def gateway_url(text: str) -> str:
     """Read the gateway's URL; a URL without a path gets the gateway's own."""
     return _with_path(text, "gateway/")
+
+
+def rpc_url(text: str) -> str:
+    """Read the URL of another node; ``{version}`` in it stands for the version asked of it."""
+    networks.base_url(text.replace("{version}", "v0_10"))
+    return text
 
 
 def hash_table_file(path: Path) -> Path:

@@ -21,10 +21,10 @@ from starknet.felt import (
     to_bytes32,
     value,
 )
-from starknet.hashes import Over, Recipe, in_step, pedersen_array, sn_keccak
+from starknet.hashes import Over, Recipe, in_step, keccak, pedersen_array, sn_keccak
 from starknet.network import Network
 from starknet.wire.rows import Row, Shape, felt_of, present
-from starknet.wire.sync_pb2 import TransactionInBlock
+from starknet.wire.sync_pb2 import L1HandlerV0, TransactionInBlock
 
 ADDRESS_LIMIT = 2**251 - 256
 CONSTRUCTOR = sn_keccak(b"constructor")
@@ -175,6 +175,14 @@ def transaction_tip(transaction: TransactionInBlock) -> int:
         return 0
     body = transaction_body(transaction)
     return int(body.common.tip if kind == "declare_v3" else body.tip)
+
+
+def message_hash(handler: L1HandlerV0) -> bytes:
+    """The hash by which the core contract on L1 knows an L1 handler's message: Keccak-256 of 32-byte words."""
+    sender, *payload = [padded(part) for part in handler.calldata] or [_ZERO]
+    head = [sender, padded(handler.address), padded(handler.nonce)]
+    head += [padded(handler.entry_point_selector), to_bytes32(len(payload))]
+    return to_bytes32(keccak(b"".join([*head, *payload])))
 
 
 def contract_address(
