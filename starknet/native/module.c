@@ -819,6 +819,11 @@ static PyObject *py_wire_spans(PyObject *Py_UNUSED(self), PyObject *const *args,
     return wire_spans(args[0], numbers[0], numbers[1], numbers[2]);
 }
 
+static PyObject *py_felts_json(PyObject *Py_UNUSED(self), PyObject *felts)
+{
+    return felts_json(felts);
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -934,6 +939,7 @@ static PyMethodDef methods[] = {
     FAST(choose),
     FAST(wire_rows),
     FAST(wire_spans),
+    ONE_ARGUMENT(felts_json),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),

@@ -1,6 +1,9 @@
 """Felts as the specification writes them: 0x and hex digits without leading zeros."""
 
+from orjson import Fragment
+
 from starknet.felt import HasElements
+from starknet.native import felts_json
 
 FELT_BYTES = 32
 
@@ -15,9 +18,6 @@ def hex_in(message: HasElements) -> str:
     return hex(int.from_bytes(message.elements, "big"))
 
 
-def hexes_of(joined: bytes) -> list[str]:
-    """Write a row of felts of 32 bytes each. There are thousands in a block, so it is done by text alone."""
-    if not joined:
-        return []
-    digits = joined.hex(",", FELT_BYTES).split(",")
-    return ["0x" + (each.lstrip("0") or "0") for each in digits]
+def hexes_of(joined: bytes | None) -> Fragment:
+    """Write a row of felts of 32 bytes each as a list, ready for the answer: a block has tens of thousands."""
+    return Fragment(felts_json(joined or b""))

@@ -36,14 +36,22 @@ def _mode(column: str) -> Field:
     return lambda row: MODES[get(row)]
 
 
+_LIMITS = attrgetter(
+    *(
+        f"resource_bounds_{gas}_{limit}"
+        for gas in ("l1_gas", "l1_data_gas", "l2_gas")
+        for limit in ("max_amount", "max_price_per_unit")
+    )
+)
+
+
 def _bounds(row: Row) -> Json:
     """Amount and price of each kind of gas; transactions before 0.13.4 bound no L1 data gas, which is 0."""
+    amount, price, data_amount, data_price, l2_amount, l2_price = map(hex_of, _LIMITS(row))
     return {
-        gas: {
-            limit: hex_of(getattr(row, f"resource_bounds_{gas}_{limit}"))
-            for limit in ("max_amount", "max_price_per_unit")
-        }
-        for gas in ("l1_gas", "l1_data_gas", "l2_gas")
+        "l1_gas": {"max_amount": amount, "max_price_per_unit": price},
+        "l1_data_gas": {"max_amount": data_amount, "max_price_per_unit": data_price},
+        "l2_gas": {"max_amount": l2_amount, "max_price_per_unit": l2_price},
     }
 
 
@@ -121,7 +129,9 @@ def transaction_object(transaction: Transaction, flags: Iterable[str] = ()) -> J
 
 def with_hash(transaction: Transaction, found: bytes, flags: Iterable[str]) -> Json:
     """Write a transaction with its hash."""
-    return transaction_object(transaction, flags) | {"transaction_hash": hex_of(found)}
+    written = transaction_object(transaction, flags)
+    written["transaction_hash"] = hex_of(found)
+    return written
 
 
 def in_block(view: View, number: int) -> tuple[list[TransactionWithReceipt], list[bytes]]:
