@@ -16,7 +16,7 @@ from workers.rpc.errors import (
 )
 from workers.rpc.felts import FELT_BYTES, hex_of
 from workers.rpc.params import BlockId, BlockNumber, block_id, felt_bytes, list_of, natural
-from workers.rpc.view import View
+from workers.rpc.view import LAST, View
 from workers.store.schema import EVENT_KEYS_INDEXED
 
 Json = dict[str, Any]
@@ -90,14 +90,11 @@ def get_events(view: View, query: Filter) -> object:
 def _range(view: View, query: Filter) -> tuple[int, int]:
     """First and last block; of the one that is being built, and beyond the head, no events are known."""
     head = view.last().number
-    if query.first is None:
-        first = 0
-    else:
-        first = head + 1 if view.is_next(query.first) else view.block(query.first)
-    last = query.last
-    if last is None or view.is_next(last) or (isinstance(last, BlockNumber) and last.value > head):
-        return first, head
-    return first, view.block(last)
+    first, last = query.first or BlockNumber(0), query.last or LAST
+    start = head + 1 if view.is_next(first) else view.block(first)
+    if view.is_next(last) or (isinstance(last, BlockNumber) and last.value > head):
+        return start, head
+    return start, view.block(last)
 
 
 def _go_on(token: str | None, first: int, last: int) -> tuple[int, int]:

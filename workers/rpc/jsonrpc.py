@@ -137,7 +137,7 @@ def _no_json(constant: str) -> Any:
 
 def _is_deeper(tree: Any, depth: int) -> bool:
     level = [tree]
-    for _ in range(depth + 1):
+    for _ in range(depth):
         level = [
             below for each in level for below in _below(each) if isinstance(below, list | dict)
         ]

@@ -1,4 +1,4 @@
-"""The page of methods: what each takes, in the specification's order, and who answers it. HTTP and WebSocket share it."""
+"""The page of methods: what each takes, in the specification's order, and who answers it; HTTP and WebSocket alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -227,7 +227,7 @@ def application(watch: Watch) -> Starlette:
 
         return endpoint
 
-    async def unknown(request: Request) -> Response:
+    async def unknown(request: Request, _: Exception) -> Response:
         served = ", ".join(path for path in paths())
         return _json(refusal(f"there is no {request.url.path[:80]}: use one of {served}"), 404)
 
@@ -246,9 +246,9 @@ def application(watch: Watch) -> Starlette:
             Route("/status", status),
             Route("/health", health),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
-            Route("/{path:path}", unknown, methods=["POST"]),
         ],
         middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
+        exception_handlers={404: unknown},
         lifespan=lifespan,
     )
 

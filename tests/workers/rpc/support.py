@@ -50,7 +50,7 @@ class Node:
         answer = asyncio.run(Service(self.watch, spec, upstream).answer(text))
         return None if answer is None else json.loads(answer)
 
-    def call(self, method: str, *params: object, spec: Spec = LATEST, **named: object) -> Any:
+    def call(self, method: str, *params: object, spec: Spec = LATEST, **named: Any) -> Any:
         """Return the result of a method, or its error's code as ``{"code": …}`` has it."""
         asked = {
             "jsonrpc": "2.0",

@@ -41,7 +41,7 @@ Call = tuple[str, dict[str, Any]]
 
 def calls_of_block(node: Node, number: int) -> Iterator[Call]:
     """Yield calls for all that is in one block."""
-    at = {"block_id": {"block_number": number}}
+    at: dict[str, Any] = {"block_id": {"block_number": number}}
     for method in BLOCK_METHODS:
         yield method, at
     hashes = node.call("getBlockWithTxHashes", **at)["transactions"]
@@ -53,7 +53,7 @@ def calls_of_block(node: Node, number: int) -> Iterator[Call]:
 
 def calls_of_state(node: Node, number: int) -> Iterator[Call]:
     """Yield calls for all that one block changes."""
-    at = {"block_id": {"block_number": number}}
+    at: dict[str, Any] = {"block_id": {"block_number": number}}
     diff = node.call("getStateUpdate", **at)["state_diff"]
     for deployed in diff["deployed_contracts"]:
         contract = at | {"contract_address": deployed["address"]}
