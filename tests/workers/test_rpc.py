@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ def test_it_answers_from_the_store_as_it_grows(
     assert (status, refused["error"]["code"]) == (404, -32600)
     assert "/rpc/v0_10" in refused["error"]["data"]
     assert get(settings, "/nowhere")[0] == 404
+    assert get(settings, "/")[0] == 405
+    assert allowed_origin(settings) is None
     process.terminate()
     process.join(SECONDS_MAX)
     assert process.exitcode == 0
@@ -272,3 +275,46 @@ def test_ctrl_c_ends_it_cleanly(
     os.kill(process.pid, code)
     process.join(SECONDS_MAX)
     assert process.exitcode == 0
+
+
+def allowed_origin(settings: Settings) -> str | None:
+    """Ask as a page of another origin; return which origins the answer is for."""
+    url = f"http://127.0.0.1:{settings.http_port}/status"
+    asked = urllib.request.Request(url, headers={"Origin": "https://app.example"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        allowed: str | None = answer.headers.get("Access-Control-Allow-Origin")
+        return allowed
+
+
+def test_several_may_answer_on_one_port_and_pages_of_any_origin_ask(tmp_path: Path) -> None:
+    settings = replace(settings_of(tmp_path, free_port()), rpc_workers=2, rpc_cors=True)
+    stop = threading.Event()
+    broker = threading.Thread(
+        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
+    )
+    broker.start()
+    processes = [
+        SPAWN.Process(target=sources.run, args=("rpc", settings, f"rpc-{number}"))
+        for number in (1, 2)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        wait_for(lambda: get(settings, "/health")[0] == 200)
+        wait_for(lambda: {"rpc-1", "rpc-2"} <= set(get(settings, "/status")[1]["workers"]))
+        assert call(settings, "starknet_specVersion") == "0.10.2"
+        assert allowed_origin(settings) == "*"
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(SECONDS_MAX)
+            process.close()
+        stop.set()
+        broker.join()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = replace(settings, http_port=taken.getsockname()[1])
+        with pytest.raises(SystemExit):
+            rpc.main(busy, MemoryBroker([TOPIC]).link("rpc"))
