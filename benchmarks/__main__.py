@@ -13,6 +13,7 @@ from benchmarks import (
     node_idle,
     node_memory,
     recovery,
+    rpc,
     state_update,
     verify_block,
     verify_scaling,
@@ -27,6 +28,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_memory.run,
     node_idle.run,
     recovery.run,
+    rpc.run,
 )
 
 

@@ -86,7 +86,7 @@ class Service:
         except RpcError as error:
             answer = _failed(identity, error)
         else:
-            answer = b'{"jsonrpc":"2.0","result":' + _encode(result) + _ending(identity)
+            answer = b"".join((b'{"jsonrpc":"2.0","result":', _encode(result), _ending(identity)))
         return answer if "id" in request or not _is_valid(request) else None
 
     async def _call(self, request: dict[str, Any], more: Mapping[str, AnyMethod]) -> object:
