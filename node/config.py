@@ -152,6 +152,8 @@ class Config:
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
         if self.p2p_private_key is not None:
             values["p2p-private-key"] = "(hidden)"
+        if self.rpc_upstream is not None:  # a key may be part of it
+            values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
 
     def realm(self, public_key: int | None) -> str:
@@ -540,7 +542,8 @@ def gateway_url(text: str) -> str:
 
 def rpc_url(text: str) -> str:
     """Read the URL of another node; ``{version}`` in it stands for the version asked of it."""
-    networks.base_url(text.replace("{version}", "v0_10"))
+    parts = urlsplit(text)  # it may carry a key in its path or after "?"
+    networks.base_url(f"{parts.scheme}://{parts.netloc}")
     return text
 
 

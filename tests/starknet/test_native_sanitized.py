@@ -233,6 +233,8 @@ class Fuzzer:
             return name, (self.plan(), [self.message() for _ in range(count % 5)])
         if name == "wire_spans":
             return name, self.spans()
+        if name == "felts_json":
+            return name, (self.buffer(count),)
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:
@@ -271,6 +273,7 @@ NAMES = (
     "ecdsa_verify",
     "wire_rows",
     "wire_spans",
+    "felts_json",
 )
 
 
