@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from starknet.trie import MissingNode
 from workers.log import fields, log
 from workers.rpc.errors import (
     RpcError,
@@ -25,7 +24,6 @@ from workers.rpc.params import arguments
 from workers.rpc.specs import Spec
 from workers.rpc.upstream import Upstream
 from workers.rpc.view import Chain, View
-from workers.store import StoreError
 
 BATCH_MAX = 256
 DEPTH_MAX = 32  # lists and objects within each other; the specification's deepest request takes 9
@@ -101,7 +99,12 @@ class Service:
             if self._upstream is None:
                 raise method_not_found(method.lacks)
             return await self._upstream.ask(self.spec, name, params)
-        return self._run(name, method, params)
+        try:
+            return self._run(name, method, params)
+        except RpcError as error:
+            if self._upstream is None or error.code not in method.elsewhere:
+                raise
+        return await self._upstream.ask(self.spec, name, params)
 
     def _run(self, name: str, method: Method, params: Any) -> object:
         view = View(self.chain, self.spec, self.chain.head())
@@ -110,8 +113,9 @@ class Service:
             return method.run(view, *values)
         except RpcError:
             raise
-        except (StoreError, MissingNode, ValueError, LookupError) as error:
-            # what is stored was verified, so this is damage or our own fault: the server goes on, the log has it
+        except (
+            Exception
+        ) as error:  # a damaged store or our own fault: others, and the batch, are answered still
             log.exception("A request failed", extra=fields(method=name))
             raise internal_error(type(error).__name__) from None
 

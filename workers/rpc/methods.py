@@ -1,7 +1,7 @@
 """The page of methods: what each takes, in the specification's order, and who answers it; HTTP and WebSocket alike."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workers.rpc import blocks, classes, events, node, proofs, receipts, state, transactions
@@ -20,10 +20,14 @@ from workers.rpc.specs import V0_10, Spec
 
 @dataclass(frozen=True)
 class Method:
-    """A method that is answered from the store: ``run`` takes the view and a value for each parameter."""
+    """A method that is answered from the store: ``run`` takes the view and a value for each parameter.
+
+    Where it fails with a code of ``elsewhere``, another node is asked, if there is one.
+    """
 
     run: Callable[..., object]
     params: tuple[Param, ...] = ()
+    elsewhere: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ COMPILER = "this node has no Sierra compiler: set --rpc-upstream"
 MEMPOOL = "this node takes no transactions: set --rpc-upstream"
 LAYER_1 = "this node does not read L1: set --rpc-upstream"
 
+NOT_YET = frozenset({29})  # a transaction that waits is known where transactions are taken
+
 ALL: dict[str, AnyMethod] = {
     "starknet_specVersion": Method(node.spec_version),
     "starknet_chainId": Method(node.chain_id),
@@ -82,7 +88,7 @@ ALL: dict[str, AnyMethod] = {
         transactions.by_place, (BLOCK, Param("index", natural), TRANSACTION_FLAGS)
     ),
     "starknet_getTransactionReceipt": Method(receipts.receipt, (HASH,)),
-    "starknet_getTransactionStatus": Method(receipts.status, (HASH,)),
+    "starknet_getTransactionStatus": Method(receipts.status, (HASH,), NOT_YET),
     "starknet_getEvents": Method(events.get_events, (Param("filter", events.read_filter),)),
     "starknet_getStorageProof": Method(
         proofs.storage_proof,
@@ -125,4 +131,4 @@ def _as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
     def run(view: Any, *values: Any) -> object:
         return method.run(view, *values, *missing)
 
-    return Method(run, params) if missing else method
+    return replace(method, run=run, params=params) if missing else method

@@ -1,5 +1,6 @@
 """JSON-RPC by itself: each fault has its code, and nothing that comes can take long or much."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.workers import blocks as made
 from tests.workers.rpc.support import ALL_SPECS, Node, generated, opened, schemas
-from workers.rpc import jsonrpc
+from workers.rpc import jsonrpc, server
 from workers.rpc.methods import ALL, Forwarded
 from workers.rpc.specs import LATEST, V0_8, V0_9, V0_10, Spec
 
@@ -18,15 +20,15 @@ LENGTH = 10
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     network, blocks = generated("0.13.4", LENGTH)
-    with opened(network, tmp_path_factory.mktemp("node"), blocks) as made:
-        yield made
+    with opened(network, tmp_path_factory.mktemp("node"), blocks) as ready:
+        yield ready
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Node]:
     network, _ = generated("0.13.4", LENGTH)
-    with opened(network, tmp_path, ()) as made:
-        yield made
+    with opened(network, tmp_path, ()) as ready:
+        yield ready
 
 
 def request(**parts: object) -> dict[str, object]:
@@ -243,3 +245,67 @@ def test_syncing_says_where_the_chain_goes(tmp_path: Path) -> None:
 def test_an_answer_that_is_no_plain_json_for_the_fast_writer_is_written_all_the_same() -> None:
     value: Any = {"large": 2**80, "half": "\ud800"}
     assert json.loads(jsonrpc._encode(value)) == value
+
+
+def test_a_block_that_cannot_be_decoded_costs_one_answer_and_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """These blocks were never verified: their transactions are of no kind."""
+    network, _ = generated("0.13.4", LENGTH)
+    blocks = made.generated(4)
+    number = next(block.number for block in blocks if block.transaction_hashes)
+    with opened(network, tmp_path, blocks) as node:
+        params = [{"block_number": number}]
+        answers = node.ask([request(method="starknet_getBlockWithTxs", params=params), request()])
+    assert answers[0]["error"]["code"] == -32603
+    assert answers[1]["result"] == LATEST.version
+    (record,) = caplog.records
+    assert record.exc_info
+
+
+# ---- over HTTP --------------------------------------------------------------------------------------------------
+
+
+def post(node: Node, pieces: list[bytes], path: str = "/rpc") -> tuple[int, Any]:
+    """Send a body in pieces, without an end if the last is empty; return status and answer."""
+    application = server.application(node.watch)
+    coming = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    if pieces[-1]:
+        coming[-1]["more_body"] = False
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if coming:
+            return coming.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError("never set")
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(application(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(body) if body else None
+
+
+def test_a_body_is_bounded_in_bytes_and_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = json.dumps(request()).encode()
+    assert post(node, [asked[:9], asked[9:]])[1]["result"] == LATEST.version
+    assert post(node, [asked], "/v0_8")[1]["result"] == V0_8.version
+    notification = json.dumps({"jsonrpc": "2.0", "method": "starknet_specVersion"}).encode()
+    assert post(node, [notification]) == (200, None)
+
+    monkeypatch.setattr(server, "BODY_SECONDS_MAX", 0.02)
+    status, answer = post(node, [asked[:9], b""])
+    assert (status, answer["error"]["code"]) == (408, -32600)
+    monkeypatch.setattr(server, "BODY_BYTES_MAX", 20)
+    status, answer = post(node, [asked[:9], asked[9:]])
+    assert (status, answer["error"]["code"]) == (413, -32600)
+
+
+def test_a_path_that_is_not_served_is_answered_with_those_that_are(node: Node) -> None:
+    status, answer = post(node, [b"{}"], "/rpc/v0_7")
+    assert status == 404
+    for path in ("/rpc/v0_10", "/rpc/v0_9", "/v0_8"):
+        assert path in answer["error"]["data"]

@@ -86,6 +86,23 @@ def test_parameters_and_result_pass_as_they_are_to_the_same_version(
                 assert (sent["method"], sent["params"]) == (name, params)
 
 
+def test_a_transaction_that_is_not_stored_yet_is_asked_for_elsewhere(
+    node: Node, other: Other
+) -> None:
+    other.answer = b'{"result": {"finality_status": "RECEIVED"}}'
+    asked = request("starknet_getTransactionStatus", ["0x5"])
+    assert node.ask(asked)["error"]["code"] == 29
+    stored = node.call("getBlockWithTxHashes", "latest")["transactions"][0]
+    with closing(Upstream(other.url)) as there:
+        assert node.ask(asked, V0_10, there)["result"] == {"finality_status": "RECEIVED"}
+        other.asked.clear()
+        here = request("starknet_getTransactionStatus", [stored])
+        assert node.ask(here, V0_10, there)["result"]["finality_status"] == "ACCEPTED_ON_L2"
+        one = request("starknet_getTransactionByHash", ["0x5"])
+        assert node.ask(one, V0_10, there)["error"]["code"] == 29
+    assert other.asked == []
+
+
 def test_what_is_stored_here_is_not_asked_elsewhere(node: Node, other: Other) -> None:
     with closing(Upstream(other.url)) as asked:
         assert node.ask(request("starknet_blockNumber", []), V0_10, asked)["result"] == 1

@@ -11,7 +11,8 @@ from node import networks
 from starknet.ages import version_named
 from starknet.devnet import Devnet
 from tests.flow import chains
-from tests.workers.rpc.support import Node, opened, verified
+from tests.starknet import recorded
+from tests.workers.rpc.support import Node, opened, store_apart, verified
 from workers.rpc.specs import V0_9, V0_10
 
 LENGTH = 14
@@ -278,3 +279,28 @@ def test_recorded_sepolia_blocks_are_answered_with_their_own_hashes(
             == "0x5c627d4aeb51280058bed93c7889bce78114d63baad1be0f0aeb32496d5f19c"
         )
         assert node.call("chainId") == "0x534e5f5345504f4c4941"
+
+
+@pytest.mark.parametrize(
+    ("network", "number"),
+    [("sepolia", 4072139), ("sepolia", 469719), ("sepolia", 56377), ("mainnet", 763497)],
+)
+def test_recorded_blocks_apart_say_what_the_gateway_said(
+    network: str, number: int, fixtures: Path, tmp_path: Path
+) -> None:
+    found = recorded.load(fixtures, network, number)
+    store_apart(tmp_path, found)
+    node = Node(found.network, tmp_path)
+    try:
+        listed = node.call("getBlockWithReceipts", at(number), ["INCLUDE_PROOF_FACTS"])[
+            "transactions"
+        ]
+    finally:
+        node.reader.close()
+    pairs = zip(found.json["transactions"], found.json["transaction_receipts"], strict=True)
+    for ours, (transaction, receipt) in zip(listed, pairs, strict=True):
+        compare(ours["receipt"], transaction, receipt)
+        ours["transaction"].pop("proof_facts", None)
+        assert ours["transaction"] | {
+            "transaction_hash": receipt["transaction_hash"]
+        } == as_specified(transaction)
