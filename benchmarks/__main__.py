@@ -15,6 +15,7 @@ from benchmarks import (
     node_memory,
     p2p_flood,
     recovery,
+    rpc,
     state_update,
     verify_block,
     verify_scaling,
@@ -31,6 +32,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     recovery.run,
     p2p_flood.run,
     hostile.run,
+    rpc.run,
 )
 
 

@@ -66,6 +66,9 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    rpc_upstream: str | None  # another node, for what this one cannot answer
+    rpc_cors_enable: bool
+    rpc_workers: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
@@ -152,6 +155,8 @@ class Config:
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
         if self.p2p_private_key is not None:
             values["p2p-private-key"] = "(hidden)"
+        if self.rpc_upstream is not None:  # a key may be part of it
+            values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
 
     def realm(self, public_key: int | None) -> str:
@@ -184,6 +189,9 @@ class Config:
             feeder_poll_seconds=FEEDER_POLL_SECONDS,
             http_host=self.http_host,
             http_port=self.http_port,
+            rpc_upstream=self.rpc_upstream,
+            rpc_cors=self.rpc_cors_enable,
+            rpc_workers=self.rpc_workers,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -221,6 +229,14 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key(
+        "rpc-upstream",
+        "text",
+        "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
+        "URL",
+    ),
+    Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
+    Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -392,6 +408,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        rpc_upstream=get("rpc-upstream", rpc_url, None),
+        rpc_cors_enable=get("rpc-cors-enable", boolean, False),
+        rpc_workers=get("rpc-workers", worker_count, 1),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),
@@ -536,6 +555,13 @@ def feeder_url(text: str) -> str:
 def gateway_url(text: str) -> str:
     """Read the gateway's URL; a URL without a path gets the gateway's own."""
     return _with_path(text, "gateway/")
+
+
+def rpc_url(text: str) -> str:
+    """Read the URL of another node; ``{version}`` in it stands for the version asked of it."""
+    parts = urlsplit(text)  # it may carry a key in its path or after "?"
+    networks.base_url(f"{parts.scheme}://{parts.netloc}")
+    return text
 
 
 def hash_table_file(path: Path) -> Path:

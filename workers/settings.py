@@ -43,6 +43,9 @@ class Settings:
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
     block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
+    rpc_upstream: str | None = None  # URL of another node, for what this one cannot answer
+    rpc_cors: bool = False  # pages of any origin may ask
+    rpc_workers: int = 1  # processes that share the HTTP port
     passport: Passport | None = None  # for a broker on another machine
 
     @property

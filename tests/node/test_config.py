@@ -189,6 +189,8 @@ BAD = [
     ("p2p-deny", "10.1.2.3/8", "give 10.0.0.0/8"),
     ("feeder-url", "localhost:8085", "no URL"),
     ("feeder-url", "http://host:99999", "no URL"),
+    ("rpc-upstream", "localhost:9545", "no URL"),
+    ("rpc-workers", "0", "from 1 to"),
     ("public-key", "0xzz", "no field element"),
     ("public-key", "0x" + "f" * 64, "no field element"),
     ("verify-workers", "257", "from 0 to"),
@@ -207,6 +209,17 @@ def test_a_table_of_block_hashes_reaches_the_workers_by_its_whole_path(tmp_path:
     with pytest.raises(ConfigError, match="65 bytes are not a multiple of 32"):
         load({"block-hash-table": "table"}, {}, cwd=tmp_path)
     assert load({}, {}).settings(None).block_hash_table is None
+
+
+def test_what_json_rpc_is_told_reaches_its_process_and_no_log_has_a_key_in_a_url() -> None:
+    url = "https://other.example/rpc/{version}?key=secret"
+    flags = {"rpc-upstream": url, "rpc-workers": "3", "rpc-cors-enable": "true"}
+    config = load(flags, {})
+    settings = config.settings(None)
+    assert (settings.rpc_upstream, settings.rpc_workers, settings.rpc_cors) == (url, 3, True)
+    assert config.shown()["rpc-upstream"] == "other.example"
+    assert "secret" not in str(config.shown())
+    assert load({}, {}).settings(None).rpc_upstream is None
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)
