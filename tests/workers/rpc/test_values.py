@@ -283,7 +283,11 @@ def test_recorded_sepolia_blocks_are_answered_with_their_own_hashes(
 
 @pytest.mark.parametrize(
     ("network", "number"),
-    [("sepolia", 4072139), ("sepolia", 469719), ("sepolia", 56377), ("mainnet", 763497)],
+    [
+        *(("goerli", 485004), ("mainnet", 2240), ("mainnet", 65000), ("mainnet", 763497)),
+        *(("mainnet", 2238855), ("sepolia", 56377), ("sepolia", 469719), ("sepolia", 4072139)),
+        ("sepolia-integration", 3077642),
+    ],
 )
 def test_recorded_blocks_apart_say_what_the_gateway_said(
     network: str, number: int, fixtures: Path, tmp_path: Path
