@@ -311,11 +311,11 @@ def test_who_stops_waiting_takes_no_turn_away() -> None:
                 with trio.move_on_after(0.01):
                     async with turns.of("b"):
                         raise AssertionError("two at once")
-        async with trio.open_nursery() as nursery:  # cancelled at the moment the turn is given
-            async with turns.of("a"):
-                nursery.start_soon(partial(_take, turns))
-                await trio.testing.wait_all_tasks_blocked()
-                nursery.cancel_scope.cancel()
+        # One is cancelled at the moment that the turn is given to it.
+        async with trio.open_nursery() as nursery, turns.of("a"):
+            nursery.start_soon(partial(_take, turns))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
         assert (turns._free, turns._waiting) == (1, {})
 
     run(test)
