@@ -144,6 +144,23 @@ def test_a_peer_on_another_chain_is_left_alone_for_a_while_but_not_blamed() -> N
     assert "a" in peers.to_check(80.0, 8), "after a retreat everyone is looked at anew"
 
 
+def test_that_nobody_is_left_to_ask_names_who_is_asked_again_first() -> None:
+    peers = connected("a", "b")
+    assert not peers.all_left_alone(0.0)
+    peers.blame("a", "events.count", 1, 0.0)
+    assert not peers.all_left_alone(0.0)
+    peers.blame("b", "header.signature", 1, 10.0)
+    assert peers.all_left_alone(10.0)
+    assert peers.first_back(10.0) == ("a", "events.count", "again in 50 s")
+    peers.update([])
+    assert peers.all_left_alone(10.0), "who lied is sent away"
+    peers.obey(["a", "b"], {})
+    assert peers.first_back(10.0) == ("a", "the operator's ban", "until it is unbanned")
+    peers.update(["c"])
+    assert not peers.all_left_alone(10.0)
+    assert not connected().all_left_alone(0.0), "nobody is known"
+
+
 def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
     peers = connected("a")
     peers.checked("a", 500, 0.0)
