@@ -10,8 +10,10 @@ from benchmarks import (
     Figure,
     broker,
     hashing,
+    hostile,
     node_idle,
     node_memory,
+    p2p_flood,
     recovery,
     state_update,
     verify_block,
@@ -27,6 +29,8 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_memory.run,
     node_idle.run,
     recovery.run,
+    p2p_flood.run,
+    hostile.run,
 )
 
 

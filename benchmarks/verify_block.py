@@ -34,6 +34,7 @@ from starknet.block import check_block
 from starknet.felt import HASH_BYTES, P, to_bytes32, to_wire, value
 from starknet.hashes import PairHash
 from starknet.network import Network
+from starknet.wire.parse import bytes_of
 from workers.messages import BlockAssembled
 from workers.verify import verify
 
@@ -64,8 +65,8 @@ class Case:
             wire.header,
             wire.state_diff,
             [],
-            wire.transactions,
-            wire.events,
+            bytes_of(wire.transactions),
+            bytes_of(wire.events),
         )
 
 
@@ -208,6 +209,7 @@ def replaced(functions: Mapping[tuple[Any, str], Callable[..., Any]]) -> Iterato
 
 KERNEL = (
     *OTHERS,
+    (native, "form_hashes"),
     (native, "wire_rows"),
     (native, "wire_spans"),
     (commitments, "poseidon_many"),

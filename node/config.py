@@ -73,6 +73,8 @@ class Config:
     p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
+    p2p_allow: tuple[str, ...]
+    p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
     public_key: int | None
     verify_workers: int
@@ -194,6 +196,8 @@ class Config:
             peers=self.p2p_peers,
             private_key=self.p2p_private_key or secrets.token_bytes(32),
             serve_only=self.p2p_feeder_node,
+            allow=self.p2p_allow,
+            deny=self.p2p_deny,
             discovery=self.p2p_discovery,
         )
 
@@ -229,6 +233,13 @@ KEYS = (
     Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
     Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key(
+        "p2p-allow",
+        "list",
+        "Networks that alone may connect or be dialled (all if absent).",
+        "CIDR,…",
+    ),
+    Key("p2p-deny", "list", "Networks that may neither connect nor be dialled.", "CIDR,…"),
     Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
     Key(
         "public-key",
@@ -388,6 +399,8 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
+        p2p_allow=get("p2p-allow", _networks, ()),
+        p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
         public_key=get("public-key", networks.felt, None),
         verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
@@ -596,6 +609,12 @@ def _peers(text: str) -> tuple[str, ...]:
     from workers.p2p import addresses  # as above
 
     return tuple(str(addresses.parse_peer(item)) for item in _items(text))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    from workers.p2p import gate  # as above
+
+    return tuple(str(gate.parse_network(item)) for item in _items(text))
 
 
 def _private_key(text: str) -> bytes:

@@ -22,7 +22,8 @@ from starknet.felt import (
 from starknet.hashes import Over, hash_lists, list_root_of_bytes, poseidon, poseidon_many, sn_keccak
 from starknet.transactions import Transaction, read_transactions, transaction_signature
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
-from starknet.wire.rows import Row, Shape, felt_of, present
+from starknet.wire.parse import bytes_of
+from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     ContractDiff,
     ContractStoredValue,
@@ -35,7 +36,8 @@ from starknet.wire.sync_pb2 import (
 )
 
 _EVENT = Shape(Event.DESCRIPTOR)
-_COMMON = Shape(Receipt.Common.DESCRIPTOR)
+_RECEIPT = Shape(Receipt.DESCRIPTOR)
+_RECEIPT_TYPES = OneOf(Receipt.DESCRIPTOR, "type")
 _SENT_MESSAGE = Shape(MessageToL1.DESCRIPTOR)
 _CONTRACT = Shape(ContractDiff.DESCRIPTOR)
 _ENTRY = Shape(ContractStoredValue.DESCRIPTOR)
@@ -116,9 +118,9 @@ TRANSACTION_LEAVES: dict[
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-def read_events(events: Iterable[Event]) -> list[Row]:
-    """The rows of events; raises FeltError or FieldMissing."""
-    rows = _EVENT.rows(events)
+def read_events(events: Sequence[bytes]) -> list[Row]:
+    """The rows of events as the wire has them; raises FeltError or FieldMissing."""
+    rows = _EVENT.rows_of_bytes(events)
     for row in rows:
         if None in row:
             present(row, "transaction_hash", "from_address")
@@ -127,7 +129,7 @@ def read_events(events: Iterable[Event]) -> list[Row]:
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     """The root over all events of a block, in the order of their transactions and then of emission."""
-    return event_root(rules, read_events(events))
+    return event_root(rules, read_events(bytes_of(events)))
 
 
 def event_root(rules: Rules, events: Sequence[Row]) -> int:
@@ -171,11 +173,17 @@ def receipt_commitment(hashes: Sequence[int], receipts: Sequence[Receipt]) -> in
 
 
 def read_receipts(receipts: Iterable[Receipt]) -> list[Row]:
-    """The part of receipts that is common to all types; raises FeltError or FieldMissing."""
-    rows = _COMMON.rows(map(receipt_common, receipts))
-    for row in rows:
-        present(row, "actual_fee", "execution_resources")
-    return rows
+    """The rows of receipts; raises FeltError or FieldMissing."""
+    return [row for _, row in read_types([row.type for row in _RECEIPT.rows(receipts)])]
+
+
+def read_types(chosen: Sequence[Chosen | None]) -> list[tuple[str, Row]]:
+    """As ``read_receipts``, each with its type, of which type each is."""
+    receipts = _RECEIPT_TYPES.rows(chosen)
+    for _, row in receipts:
+        if not (row.common and row.actual_fee and row.execution_resources):
+            present(row, "common", "actual_fee", "execution_resources")
+    return receipts
 
 
 def receipt_leaf(transaction_hash: bytes, receipt: Row, data_gas: int | None = None) -> bytes:
@@ -210,18 +218,6 @@ def receipt_leaves(hashes: Sequence[bytes], receipts: Sequence[Row]) -> list[byt
         for transaction_hash, receipt in zip(hashes, receipts, strict=True)
     ]
     return hash_lists(Over.POSEIDON, lists)
-
-
-def receipt_common(receipt: Receipt) -> Receipt.Common:
-    """The part that receipts of every type have; raises FieldMissing without one."""
-    kind: str | None = receipt.WhichOneof("type")
-    if kind is None:
-        raise FieldMissing("Receipt.type is missing")
-    body = getattr(receipt, kind)
-    if not body.HasField("common"):
-        raise FieldMissing(f"{type(body).__name__}.common is missing")
-    common: Receipt.Common = body.common
-    return common
 
 
 def _messages(receipt: Row) -> bytes:

@@ -18,6 +18,8 @@ class P2PSettings:
     peers: tuple[str, ...]
     private_key: bytes
     serve_only: bool  # a feeder node: answers peers, asks nobody
+    allow: tuple[str, ...] = ()  # networks (CIDR) that alone may connect or be dialled; empty: all
+    deny: tuple[str, ...] = ()  # networks that may not
     discovery: bool = True  # Kademlia, to ask and to answer
 
 

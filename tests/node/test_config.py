@@ -157,6 +157,13 @@ def test_an_empty_range_means_that_every_block_can_be_checked() -> None:
     assert (network.unverifiable_from, network.unverifiable_to) == (None, None)
 
 
+def test_allowed_and_denied_networks_reach_the_worker() -> None:
+    config = load({"p2p": "true", "p2p-allow": "10.0.0.0/8, ::1", "p2p-deny": "10.9.0.0/16"}, {})
+    told = config.settings(None).p2p
+    assert told is not None
+    assert (told.allow, told.deny) == (("10.0.0.0/8", "::1/128"), ("10.9.0.0/16",))
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------
 
 BAD = [
@@ -177,6 +184,9 @@ BAD = [
     ("p2p-private-key", "zz", "hexadecimal"),
     ("p2p-private-key", "ab" * 20, "128"),
     ("p2p-private-key", "ab" * 64, "second half"),
+    ("p2p-allow", "10.0.0.0/8,here", "'here' is no network: give a CIDR"),
+    ("p2p-deny", "10.0.0.0/40", "'10.0.0.0/40' is no network"),
+    ("p2p-deny", "10.1.2.3/8", "give 10.0.0.0/8"),
     ("feeder-url", "localhost:8085", "no URL"),
     ("feeder-url", "http://host:99999", "no URL"),
     ("public-key", "0xzz", "no field element"),

@@ -28,13 +28,23 @@ from multiaddr import Multiaddr
 
 from workers.p2p import addresses, patches
 from workers.p2p.addresses import Address, Scope, scope_of_ip
+from workers.p2p.gate import Gate
+from workers.p2p.inbound import Inbound
 from workers.p2p.keys import KeyPair
 from workers.p2p.streams import Stream, StreamBroken
+from workers.p2p.yamux import Limits
 
-CONNECTIONS_MAX = 100
-CONNECTIONS_PER_PEER_MAX = 2
-STREAMS_MAX = 2000
-NEGOTIATE_SECONDS = 10
+CONNECTIONS_MAX = (
+    100  # in both directions; the gate keeps some of them from those that come by themselves
+)
+CONNECTIONS_PER_PEER_MAX = 2  # two where both sides dial at once
+STREAMS_MAX = (
+    2 * CONNECTIONS_MAX * Limits().inbound_max
+)  # never reached: more would wait behind a flood's
+HANDSHAKE_SECONDS = (
+    10.0  # of an inbound connection: TCP accepted until Noise and Yamux are agreed on
+)
+NEGOTIATE_SECONDS = 10  # of a stream's protocol
 DIAL_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
 CAUSES_MAX = 16
@@ -101,8 +111,15 @@ class HostStream:
 class Host:
     """One identity on the network. ``run`` listens; everything else needs it running."""
 
-    def __init__(self, key: KeyPair, agent: str, public: Sequence[Address] = ()) -> None:
+    def __init__(
+        self,
+        key: KeyPair,
+        agent: str,
+        public: Sequence[Address] = (),
+        gate: Gate | None = None,
+    ) -> None:
         patches.install(agent)
+        self._gate = gate or Gate()
         pair = create_new_key_pair(key.seed)
         self._public = tuple(public)
         noise = NoiseTransport(pair, noise_privkey=create_noise_key_pair().private_key)
@@ -114,7 +131,13 @@ class Host:
             negotiate_timeout=NEGOTIATE_SECONDS,
             disable_identify_address_discovery=True,
             resource_manager=new_resource_manager(
-                limits=ResourceLimits(max_connections=CONNECTIONS_MAX, max_streams=STREAMS_MAX)
+                limits=ResourceLimits(
+                    max_connections=CONNECTIONS_MAX + self._gate.limits.handshakes,
+                    max_streams=STREAMS_MAX,
+                ),
+                # both let a flood lower the limits for everybody
+                enable_circuit_breaker=False,
+                enable_graceful_degradation=False,
             ),
             connection_config=ConnectionConfig(
                 max_connections=CONNECTIONS_MAX,
@@ -122,10 +145,12 @@ class Host:
                 low_watermark=0,
                 high_watermark=CONNECTIONS_MAX,
                 max_connections_per_peer=CONNECTIONS_PER_PEER_MAX,
+                inbound_upgrade_timeout=HANDSHAKE_SECONDS,
             ),
         )
         patches.guard(self._host)
         self._network: Any = self._host.get_network()
+        self.inbound = Inbound(self._network, self._gate, CONNECTIONS_PER_PEER_MAX)
         self.peer_id = str(self._host.get_id())
         assert self.peer_id == key.peer_id
 
@@ -230,6 +255,8 @@ class Host:
 
     async def _dial_one(self, peer: str, address: Address) -> str | None:
         """Connect; return None or why not. The library's own connect tries one address and has no time limit."""
+        if why := self._gate.denies(address.host):
+            return why
         target = Multiaddr(str(address.transport))
         try:
             with trio.fail_after(DIAL_SECONDS):

@@ -12,7 +12,6 @@ import libp2p.identity.identify.identify as identify
 import libp2p.identity.identify_push.identify_push as identify_push
 import libp2p.stream_muxer.muxer_multistream as muxer_multistream
 import trio
-from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.stream.net_stream import NetStream
 from multiaddr import Multiaddr
 
@@ -55,10 +54,9 @@ def install(agent: str) -> None:
 
 
 def guard(host: Any) -> None:
-    """Patch one host: its stream handler, its inbound slots, its memory of failed dials, its own dialling."""
+    """Patch one host: its stream handler, its memory of failed dials, its own dialling."""
     network = host.get_network()
     network.set_stream_handler(_guarded(host._swarm_stream_handler))
-    network._do_handle_inbound_connection = _inbound(network)
     # A failed dial blocks the peer for 60 s: when to dial again is decided in `dial`.
     network._negative_peer_cache.is_blocked = _never
     # It dials whatever address it has heard of, also with both watermarks at 0.
@@ -106,29 +104,6 @@ def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
             await _quietly(stream.reset)
 
     return guarded
-
-
-def _inbound(network: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """The library holds an inbound slot for the life of the process: this holds it while the connection lives."""
-
-    async def handle(stream: Any, address: Any, failure: Any) -> None:
-        try:
-            remote = network._build_remote_multiaddr(stream)
-            if remote is not None and not await network.connection_gate.is_allowed(remote):
-                await stream.close()
-                return
-            raw = RawConnection(stream, False)
-            try:
-                muxed = await network.upgrade_inbound_raw_conn(raw, address)
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    await raw.close()
-                raise
-            await muxed.event_closed.wait()
-        except Exception as error:  # noqa: BLE001  (remote input must not raise past its handler)
-            log.debug("inbound connection: %r", error)
-
-    return handle
 
 
 def _never(peer_id: str) -> bool:
