@@ -11,7 +11,7 @@ from tests.process.nodes import custom_network, listening, nodes, wait_until
 from workers.p2p.protocols import kad_ids
 
 NAME, OLD_NAME = kad_ids(CHAIN_ID)
-SECONDS = 30
+SECONDS = 60
 
 
 def known(script: Script, peer: str) -> Callable[[], bool]:
@@ -26,10 +26,11 @@ def test_a_js_peer_finds_and_dials_a_node_of_which_only_our_feeder_node_knows(
     options, address = listening()
     peer = address.rsplit("/", 1)[1]
     with nodes(tmp_path) as make:
-        make("node", *custom_network(chain.url), *options, "--p2p-peers", chain.address)
+        node = make("node", *custom_network(chain.url), *options, "--p2p-peers", chain.address)
+        node.wait_head(chain.head)
         js = scripts("kad.mjs", chain.address, name)
         wait_until(lambda: js.call("table") > 0, SECONDS, lambda: "our node is in no js table")
-        wait_until(known(js, peer), SECONDS, lambda: "the node is not found")
+        wait_until(known(js, peer), SECONDS, node.text)
         assert address.rpartition("/p2p/")[0] in js.call("find", peer=peer)
         assert js.call("dial", peer=peer) == peer
 
