@@ -6,6 +6,7 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import add
 
 from starknet.felt import (
@@ -261,17 +262,21 @@ class StateDiff:
 def read_state_diff(messages: Iterable[StateDiffsResponse]) -> StateDiff:
     """One diff out of its messages, which may split a contract; raises StateDiffError, FeltError, FieldMissing."""
     diff = StateDiff()
+    messages = list(messages)
+    changed = [message.contract_diff for message in messages if message.HasField("contract_diff")]
+    contracts = _CONTRACT.rows(changed)
+    entries = iter(_ENTRY.rows_of_bytes([entry for row in contracts for entry in row.values]))
+    for contract in contracts:
+        _add_contract(diff, contract, islice(entries, len(contract.values)))
     for message in messages:
-        if message.HasField("contract_diff"):
-            _add_contract(diff, *_CONTRACT.rows([message.contract_diff]))
-        elif message.HasField("declared_class"):
+        if message.HasField("declared_class"):
             _add_class(diff, message.declared_class)
-        else:
+        elif not message.HasField("contract_diff"):
             raise FieldMissing("StateDiffsResponse has neither a contract nor a class")
     return diff
 
 
-def _add_contract(diff: StateDiff, contract: Row) -> None:
+def _add_contract(diff: StateDiff, contract: Row, entries: Iterable[Row]) -> None:
     address = key_of(felt_of(contract, "address"))
     if contract.nonce is None and contract.class_hash is None and not contract.values:
         raise StateDiffError("state_diff.empty", f"contract {address:#x} does not change")
@@ -283,10 +288,10 @@ def _add_contract(diff: StateDiff, contract: Row) -> None:
         _put(diff.class_hashes, address, key_of(contract.class_hash), "class of contract")
     if contract.values:
         storage = diff.storage.setdefault(address, {})
-        for key, new in _ENTRY.rows_of_bytes(contract.values):
+        for key, new in entries:
             if key is None or new is None:
                 raise FieldMissing("ContractStoredValue lacks its key or its value")
-            _put(storage, key_of(key), from_bytes(new), "storage key")
+            _put(storage, key_of(key), int.from_bytes(new), "storage key")
 
 
 def _add_class(diff: StateDiff, declared: DeclaredClass) -> None:

@@ -16,7 +16,9 @@ from starknet.wire.rows import Row, Shape
 _LIST, _VALUE, _CONSTANT, _RESULT, _PACK, _WHEN = range(6)  # the kernel's steps, see `forms.c`
 
 
-class _Kind(IntEnum):
+class Kind(IntEnum):
+    """What a list is hashed by."""
+
     PEDERSEN = 0
     POSEIDON = 1
     ADDRESS = 2
@@ -58,7 +60,7 @@ class When:
 class Hash:
     """The hash of a list of parts."""
 
-    kind: _Kind
+    kind: Kind
     parts: tuple["Part", ...]
 
 
@@ -68,23 +70,24 @@ Part: TypeAlias = Union[str, int, Given, Packed, When, Hash]  # noqa: UP007  (na
 
 def pedersen(*parts: Part) -> Hash:
     """Folded from 0 over the parts, then over their number."""
-    return Hash(_Kind.PEDERSEN, parts)
+    return Hash(Kind.PEDERSEN, parts)
 
 
 def poseidon(*parts: Part) -> Hash:
     """The sponge over the parts."""
-    return Hash(_Kind.POSEIDON, parts)
+    return Hash(Kind.POSEIDON, parts)
 
 
 def address(*parts: Part) -> Hash:
     """As ``pedersen``, modulo the number of addresses."""
-    return Hash(_Kind.ADDRESS, parts)
+    return Hash(Kind.ADDRESS, parts)
 
 
 class Form:
     """A form over the rows of one shape."""
 
     def __init__(self, shape: Shape, whole: Hash) -> None:
+        self.whole = whole
         self._shape = shape
         self._constants: list[int] = []
         self._lists = sorted(dict.fromkeys(_hashes(whole)), key=_round)
