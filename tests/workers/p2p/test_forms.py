@@ -144,7 +144,11 @@ def test_a_peer_of_an_unknown_form_is_not_taken_for_a_liar() -> None:
         forms.to_spec(OLDER, Component.HEADERS, body)
 
 
-def test_headers_of_today_under_the_older_ids_are_taken_as_they_are() -> None:
-    body = Generated("0.13.4").part(Component.HEADERS, 3)
-    assert body is not None
-    assert forms.to_spec(OLDER, Component.HEADERS, body) == body
+def test_messages_of_today_under_the_older_ids_are_taken_as_they_are() -> None:
+    for version in ("0.13.3", "0.13.4", "0.14.1"):
+        chain = Generated(version)
+        for component in OLDER.to_spec:
+            for number in range(BLOCKS):
+                body = chain.part(component, number)
+                assert body is not None
+                assert forms.to_spec(OLDER, component, body) == body
