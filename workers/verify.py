@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from broker.codec import Body
+from starknet import commitments
 from starknet.block import RuleBroken, check_block
 from starknet.felt import to_bytes32
 from starknet.wire.rows import OneOf
 from starknet.wire.sync_pb2 import (
     BlockHeadersResponse,
     ClassesResponse,
-    EventsResponse,
     StateDiffsResponse,
     TransactionsResponse,
 )
@@ -21,7 +21,6 @@ from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
 
 TRANSACTIONS = OneOf(TransactionsResponse.DESCRIPTOR, "transaction_message")
-EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
 
 
 def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]:
@@ -39,7 +38,7 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
         number,
         Component.TRANSACTIONS,
     )
-    events = carried(EVENTS, "event", block.events, number, Component.EVENTS)
+    events = carried(commitments.EVENTS, "event", block.events, number, Component.EVENTS)
     try:
         checked = check_block(
             settings.network,
