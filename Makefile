@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop chaos check fix bench process proto clean
+.PHONY: demo test interop hostile chaos fuzz check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
@@ -12,12 +12,19 @@ demo: $(READY)  ## three nodes sync a generated chain from each other
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
 	$(BIN)/python -m pytest $(TESTS)
 
+hostile: $(READY)  ## one real node beside peers that lie, flood, drip and vanish: under five minutes
+	$(BIN)/python -m pytest tests/hostile
+
 chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full disks: four minutes; HERA_CHAOS_SEED=N repeats a run
 	$(BIN)/python -m pytest -s tests/chaos
 
 interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; where no Node.js is, it is installed
 	@$(BIN)/python -m tests.interop.javascript
 	$(BIN)/python -m pytest tests/interop
+
+fuzz: $(READY)  ## every decoder of remote bytes under atheris, HERA_FUZZ_SECONDS (60) each; TARGETS="name name" takes some
+	$(BIN)/pip install -q -e '.[test,fuzz]'
+	nice -n 19 $(BIN)/python -W ignore -m tests.fuzz $(TARGETS)
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -16,10 +16,10 @@ from starknet.felt import (
     value,
 )
 from starknet.forms import CHAIN, Bits, Form, Hash, Packed, When, address, pedersen, poseidon
-from starknet.hashes import pedersen_array, sn_keccak
+from starknet.hashes import keccak, pedersen_array, sn_keccak
 from starknet.network import Network
 from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of
-from starknet.wire.sync_pb2 import TransactionInBlock
+from starknet.wire.sync_pb2 import L1HandlerV0, TransactionInBlock
 
 ADDRESS_LIMIT = 2**251 - 256
 CONSTRUCTOR = sn_keccak(b"constructor")
@@ -142,6 +142,14 @@ def declared_classes(transactions: Iterable[Transaction]) -> set[int]:
 def transaction_tip(transaction: Transaction) -> int:
     """The tip per unit of L2 gas; 0 where the kind has none."""
     return int(transaction.body.tip) if transaction.kind.endswith("_v3") else 0
+
+
+def message_hash(handler: L1HandlerV0) -> bytes:
+    """The hash by which the core contract on L1 knows an L1 handler's message: Keccak-256 of 32-byte words."""
+    sender, *payload = [to_bytes32(value(part)) for part in handler.calldata] or [_ZERO]
+    fields = (handler.address, handler.nonce, handler.entry_point_selector)
+    head = [sender, *(to_bytes32(value(field)) for field in fields), to_bytes32(len(payload))]
+    return to_bytes32(keccak(b"".join([*head, *payload])))
 
 
 def contract_address(

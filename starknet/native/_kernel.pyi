@@ -93,3 +93,6 @@ def choose(adx: bool, wide: bool, /) -> tuple[bool, bool]:
 
     For tests and measurements: not while another thread hashes.
     """
+
+def felts_json(felts: Buffer, /) -> bytes:
+    """n felts as the JSON text of a list of n strings: 0x and hex digits without leading zeros."""

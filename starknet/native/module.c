@@ -737,6 +737,11 @@ static PyObject *py_form_hashes(PyObject *Py_UNUSED(self), PyObject *const *args
     return check_count("form_hashes", n, 3) && prepare_kind(PEDERSEN) ? form_hashes(args[0], args[1], args[2]) : NULL;
 }
 
+static PyObject *py_felts_json(PyObject *Py_UNUSED(self), PyObject *felts)
+{
+    return felts_json(felts);
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -853,6 +858,7 @@ static PyMethodDef methods[] = {
     FAST(wire_rows),
     FAST(wire_spans),
     FAST(form_hashes),
+    ONE_ARGUMENT(felts_json),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),

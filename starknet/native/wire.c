@@ -485,3 +485,60 @@ PyObject *wire_spans(PyObject *body, Py_ssize_t start, Py_ssize_t count, Py_ssiz
     PyBuffer_Release(&view);
     return result;
 }
+
+/* --- JSON --- */
+
+#define QUOTED_BYTES_MAX (sizeof "\"0x\"," - 1 + 2 * FELT_BYTES)
+
+/* A felt as text: quoted, 0x, hex digits without leading zeros. The end of what was written. */
+static char *quote_felt(char *out, const uint8_t *felt)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t i = 0;
+
+    while (i < FELT_BYTES - 1 && !felt[i])
+        i++;
+    memcpy(out, "\"0x", 3);
+    out += 3;
+    if (felt[i] >> 4)
+        *out++ = digits[felt[i] >> 4];
+    *out++ = digits[felt[i] & 15];
+    while (++i < FELT_BYTES) {
+        *out++ = digits[felt[i] >> 4];
+        *out++ = digits[felt[i] & 15];
+    }
+    *out++ = '"';
+    return out;
+}
+
+PyObject *felts_json(PyObject *felts)
+{
+    PyObject *result;
+    Py_buffer view;
+    char *begin, *out;
+
+    if (PyObject_GetBuffer(felts, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (view.len % FELT_BYTES) {
+        PyBuffer_Release(&view);
+        return PyErr_Format(PyExc_ValueError, "felts are 32 bytes each");
+    }
+    if (view.len / FELT_BYTES > (PY_SSIZE_T_MAX - 2) / (Py_ssize_t)QUOTED_BYTES_MAX) {
+        PyBuffer_Release(&view);
+        return PyErr_NoMemory();
+    }
+    result = PyBytes_FromStringAndSize(NULL, 2 + view.len / FELT_BYTES * (Py_ssize_t)QUOTED_BYTES_MAX);
+    if (result) {
+        begin = out = PyBytes_AS_STRING(result);
+        *out++ = '[';
+        for (Py_ssize_t at = 0; at < view.len; at += FELT_BYTES) {
+            if (at)
+                *out++ = ',';
+            out = quote_felt(out, (const uint8_t *)view.buf + at);
+        }
+        *out++ = ']';
+        _PyBytes_Resize(&result, out - begin);
+    }
+    PyBuffer_Release(&view);
+    return result;
+}

@@ -258,6 +258,8 @@ class Fuzzer:
             return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
         if name == "wire_rows":
             return name, (self.plan(), [self.message() for _ in range(count % 5)])
+        if name == "felts_json":
+            return name, (self.buffer(count),)
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:
@@ -297,6 +299,7 @@ NAMES = (
     "wire_rows",
     "wire_spans",
     "form_hashes",
+    "felts_json",
 )
 
 

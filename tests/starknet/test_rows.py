@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -185,3 +186,16 @@ def test_whatever_protobuf_writes_is_read(event: pb.Event) -> None:
 def test_what_is_no_plan_is_refused(plan: bytes) -> None:
     with pytest.raises(ValueError, match="plan"):
         native.wire_rows(plan, [])
+
+
+@given(st.lists(st.integers(0, 2**256 - 1)))
+def test_felts_as_json_are_the_hex_that_python_writes(felts: list[int]) -> None:
+    text = native.felts_json(b"".join(map(to_bytes32, felts)))
+    assert json.loads(text) == list(map(hex, felts))
+    assert b" " not in text
+
+
+def test_felts_as_json_need_whole_felts() -> None:
+    for wrong in (bytes(31), bytes(33)):
+        with pytest.raises(ValueError, match="32 bytes"):
+            native.felts_json(wrong)

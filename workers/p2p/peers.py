@@ -10,6 +10,7 @@ DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
 CHECK_SECONDS = 2.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
+OFF_CHAIN_SECONDS = 60.0  # so often a fork that most peers did not take is looked into
 REMEMBERED_MAX = 2048
 NEWCOMER = Standing()
 
@@ -88,6 +89,23 @@ class Peers:
         """How many peers, connected or not, may not be asked."""
         return sum(self.is_left_alone(peer, now) for peer in {*self.standings, *self._refused})
 
+    def all_left_alone(self, now: float) -> bool:
+        """Whether peers are known, and none that is connected may be asked."""
+        connected = all(self.is_left_alone(peer, now) for peer in self._connected)
+        return connected and self.left_alone(now) > 0
+
+    def first_back(self, now: float) -> tuple[str, str, str]:
+        """Which of the peers that are left alone is asked again first: its name, the last rule it broke, when."""
+        waits = {
+            peer: max(standing.until, standing.banned_until) - now - self._epoch
+            for peer, standing in self.standings.items()
+            if self.is_left_alone(peer, now) and peer not in self._refused
+        }
+        if not waits:
+            return min(self._refused, default="none"), "the operator's ban", "until it is unbanned"
+        peer = min(waits, key=lambda name: waits[name])
+        return peer, self.standings[peer].last, f"again in {waits[peer]:.0f} s"
+
     def to_check(self, now: float, count_max: int) -> list[str]:
         """Peers whose head is to be asked for now; each is marked as being asked."""
         due = [
@@ -128,11 +146,11 @@ class Peers:
             state.check.until = 0.0
 
     def off_chain(self, peer: str, now: float) -> None:
-        """Ask ``peer`` for nothing until its head has been looked at again: it is on another chain than ours."""
+        """Ask ``peer``, which is on another chain than ours, for nothing until its head is looked at anew."""
         state = self._connected.get(peer)
         if state is not None:
             state.head = None
-            state.check.fail(now)
+            state.check.until = now + OFF_CHAIN_SECONDS
 
     def with_block(self, number: int, now: float) -> list[str]:
         """The peers that may be asked and are known to have a block of that number."""
