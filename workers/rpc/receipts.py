@@ -5,7 +5,7 @@ from typing import Any
 
 from starknet.transactions import DEPLOYING, Transaction, deployed_addresses, message_hash
 from starknet.wire.delimited import split
-from starknet.wire.rows import Row, Shape
+from starknet.wire.rows import OneOf, Row
 from starknet.wire.sync_pb2 import EventsResponse, MessageToL1, TransactionWithReceipt
 from workers.component import Component
 from workers.rpc import transactions
@@ -17,7 +17,7 @@ from workers.rpc.view import View
 Json = dict[str, Any]
 
 FINALITY = "ACCEPTED_ON_L2"  # what is accepted on L1 only an L1 node could tell
-EVENT = Shape(EventsResponse.DESCRIPTOR)
+EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
 
 
 def event_rows(view: View, number: int, of: bytes | None = None) -> list[Row]:
@@ -27,15 +27,15 @@ def event_rows(view: View, number: int, of: bytes | None = None) -> list[Row]:
     if of is not None:
         wanted = of.lstrip(b"\0")
         payloads = [payload for payload in payloads if wanted in payload]
-    return EVENT.rows_of_bytes(payloads)
+    return EVENTS.member_rows("event", payloads)
 
 
 def event_object(row: Row) -> Json:
     """Write an event without its place."""
     return {
-        "from_address": hex_of(row.event_from_address),
-        "keys": hexes_of(row.event_keys),
-        "data": hexes_of(row.event_data),
+        "from_address": hex_of(row.from_address),
+        "keys": hexes_of(row.keys),
+        "data": hexes_of(row.data),
     }
 
 
@@ -43,7 +43,7 @@ def by_transaction(rows: Iterable[Row]) -> dict[bytes, list[Json]]:
     """Write the events of a block, by the hash of their transaction."""
     found: dict[bytes, list[Json]] = {}
     for row in rows:
-        found.setdefault(row.event_transaction_hash or bytes(32), []).append(event_object(row))
+        found.setdefault(row.transaction_hash or bytes(32), []).append(event_object(row))
     return found
 
 
