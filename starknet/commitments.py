@@ -132,7 +132,7 @@ def read_events(events: Sequence[bytes]) -> list[Row]:
 
 def events_in(messages: Sequence[bytes]) -> list[Row]:
     """The rows of the events that messages hold, also where fields are absent; raises FeltError."""
-    return _EVENT.rows_of_bytes(EVENTS.members("event", messages))
+    return EVENTS.member_rows("event", messages)
 
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
