@@ -70,9 +70,9 @@ def read_filter(value: Any) -> Filter:
 
 def _felt_at(row: Row, place: int) -> bytes | None:
     if place == 0:
-        sender: bytes = row.event_from_address or bytes(FELT_BYTES)
+        sender: bytes = row.from_address or bytes(FELT_BYTES)
         return sender
-    found: bytes = row.event_keys[FELT_BYTES * (place - 1) : FELT_BYTES * place]
+    found: bytes = row.keys[FELT_BYTES * (place - 1) : FELT_BYTES * place]
     return found
 
 
@@ -157,7 +157,7 @@ class _Page:
             written = receipts.event_object(rows[at]) | {
                 "block_hash": block_hash,
                 "block_number": number,
-                "transaction_hash": hex_of(rows[at].event_transaction_hash),
+                "transaction_hash": hex_of(rows[at].transaction_hash),
             }
             if self._view.spec.event_places:
                 written |= places[at]
@@ -177,7 +177,7 @@ def _places(rows: Sequence[Row], hashes: Sequence[bytes]) -> list[Json]:
     counts: dict[bytes, int] = {}
     places = []
     for row in rows:
-        found = row.event_transaction_hash or bytes(FELT_BYTES)
+        found = row.transaction_hash or bytes(FELT_BYTES)
         counts[found] = counts.get(found, -1) + 1
         places.append({"transaction_index": index.get(found, 0), "event_index": counts[found]})
     return places

@@ -13,13 +13,15 @@ import os
 import time
 from pathlib import Path
 
+from broker.codec import Body
 from starknet.commitments import StateDiff
 from starknet.felt import from_bytes
 from starknet.wire.delimited import join, split
 from starknet.wire.rows import Shape
-from starknet.wire.sync_pb2 import EventsResponse, SignedBlockHeader
+from starknet.wire.sync_pb2 import Event, SignedBlockHeader
 from workers.component import Component
 from workers.errors import PeerFault
+from workers.frames import EVENTS, carried
 from workers.messages import BlockVerified
 from workers.store import Head, StoreError, tries
 from workers.store.opening import FOLDER, exists, identify, lock_for_writing, open_for_writing
@@ -45,7 +47,7 @@ from workers.store.schema import (
 
 SYNC_BLOCKS_MAX = 32
 SYNC_SECONDS_MAX = 1.0
-EVENT = Shape(EventsResponse.DESCRIPTOR)
+EVENT = Shape(Event.DESCRIPTOR)
 
 
 class Writer:
@@ -218,13 +220,13 @@ class Writer:
 
 def event_keys(body: bytes, number: int) -> set[bytes]:
     """Return the keys of ``event_index`` for the events of one block."""
-    rows = EVENT.rows_of_bytes([bytes(payload) for payload in split(body, len(body))])
+    rows = EVENT.rows_of_bytes(carried(EVENTS, "event", Body(body), number, Component.EVENTS))
     width = EVENT_KEYS_INDEXED * FELT_BYTES
-    senders = {row.event_from_address or ZERO for row in rows}
+    senders = {row.from_address or ZERO for row in rows}
     keys = {
         (place, value)
         for row in rows
-        for place, value in enumerate(cut_hashes(row.event_keys[:width]), 1)
+        for place, value in enumerate(cut_hashes(row.keys[:width]), 1)
     }
     end = number_key(number)
     return {event_prefix(*one) + end for one in keys | {(0, sender) for sender in senders}}
