@@ -30,14 +30,12 @@ from starknet.wire.sync_pb2 import (
     ContractStoredValue,
     DeclaredClass,
     Event,
-    EventsResponse,
     MessageToL1,
     Receipt,
     StateDiffsResponse,
     TransactionInBlock,
 )
 
-EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
 _EVENT = Shape(Event.DESCRIPTOR)
 _RECEIPT = Shape(Receipt.DESCRIPTOR)
 _RECEIPT_TYPES = OneOf(Receipt.DESCRIPTOR, "type")
@@ -128,11 +126,6 @@ def read_events(events: Sequence[bytes]) -> list[Row]:
         if None in row:
             present(row, "transaction_hash", "from_address")
     return rows
-
-
-def events_in(messages: Sequence[bytes]) -> list[Row]:
-    """The rows of the events that messages hold, also where fields are absent; raises FeltError."""
-    return EVENTS.member_rows("event", messages)
 
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:

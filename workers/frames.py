@@ -8,9 +8,12 @@ from starknet.felt import FeltError
 from starknet.wire.delimited import MalformedBody, spans
 from starknet.wire.parse import MalformedMessage, Parsed, parse, parse_all
 from starknet.wire.rows import OneOf
+from starknet.wire.sync_pb2 import EventsResponse, TransactionsResponse
 from workers.component import Component
 from workers.errors import PeerFault
 
+TRANSACTIONS = OneOf(TransactionsResponse.DESCRIPTOR, "transaction_message")
+EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
 MESSAGE_BYTES_MAX = 1 << 20  # SYNC-SPEC: Each message must be less than 1MB
 CLASS_BYTES_MAX = 4 << 20  # … except for the Class message which is allowed to be up to 4MB
 

@@ -3,24 +3,15 @@
 from collections.abc import Iterator
 
 from broker.codec import Body
-from starknet import commitments
 from starknet.block import RuleBroken, check_block
 from starknet.felt import to_bytes32
-from starknet.wire.rows import OneOf
-from starknet.wire.sync_pb2 import (
-    BlockHeadersResponse,
-    ClassesResponse,
-    StateDiffsResponse,
-    TransactionsResponse,
-)
+from starknet.wire.sync_pb2 import BlockHeadersResponse, ClassesResponse, StateDiffsResponse
 from workers import hash_table
 from workers.component import Component
 from workers.errors import PeerFault
-from workers.frames import carried, decode_all
+from workers.frames import EVENTS, TRANSACTIONS, carried, decode_all
 from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
-
-TRANSACTIONS = OneOf(TransactionsResponse.DESCRIPTOR, "transaction_message")
 
 
 def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]:
@@ -38,7 +29,7 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
         number,
         Component.TRANSACTIONS,
     )
-    events = carried(commitments.EVENTS, "event", block.events, number, Component.EVENTS)
+    events = carried(EVENTS, "event", block.events, number, Component.EVENTS)
     try:
         checked = check_block(
             settings.network,

@@ -90,16 +90,16 @@ def with_receipts(view: View, block: BlockId, flags: frozenset[str]) -> object:
     pairs, hashes = transactions.in_block(view, number)
     read = transactions.read(pairs)
     events = receipts.by_transaction(receipts.event_rows(view, number))
+    addresses = receipts.addresses_of(read)
+    columns = zip(pairs, receipts.read(pairs), read, hashes, addresses, strict=True)
     listed = [
         {
             "transaction": transactions.transaction_object(row, flags),
             "receipt": receipts.receipt_object(
-                pair, row.kind, found, events.get(found, []), address
+                pair, receipt, row.kind, found, events.get(found, []), address
             ),
         }
-        for pair, row, found, address in zip(
-            pairs, read, hashes, receipts.addresses_of(read), strict=True
-        )
+        for pair, receipt, row, found, address in columns
     ]
     return _head_of(view, number) | {"transactions": listed}
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from starknet.transactions import Transaction, read_transactions
-from starknet.wire.delimited import spans, split
-from starknet.wire.rows import Row
-from starknet.wire.sync_pb2 import TransactionsResponse, TransactionWithReceipt
+from broker.codec import Body
+from starknet.transactions import Transaction, read_kinds
+from starknet.wire.delimited import spans
+from starknet.wire.rows import Row, Shape
+from starknet.wire.sync_pb2 import TransactionWithReceipt
 from workers.component import Component
+from workers.frames import TRANSACTIONS, carried
 from workers.rpc.errors import invalid_transaction_index, transaction_hash_not_found
 from workers.rpc.felts import hex_of, hexes_of
 from workers.rpc.params import BlockId
@@ -17,6 +19,7 @@ from workers.rpc.view import View
 Json = dict[str, Any]
 Field = Callable[[Row], Any]
 
+PAIR = Shape(TransactionWithReceipt.DESCRIPTOR)
 PROOF_FACTS = "INCLUDE_PROOF_FACTS"
 MODES = ("L1", "L2")
 
@@ -134,22 +137,21 @@ def with_hash(transaction: Transaction, found: bytes, flags: Iterable[str]) -> J
     return written
 
 
-def in_block(view: View, number: int) -> tuple[list[TransactionWithReceipt], list[bytes]]:
-    """Decode the transactions of a stored block, receipts with them; and their hashes, which are verified."""
+def in_block(view: View, number: int) -> tuple[list[Row], list[bytes]]:
+    """Return rows of the transactions of a stored block with their receipts; and their hashes, which are verified."""
     body = view.reader.part(Component.TRANSACTIONS, number) or b""
-    pairs = [_pair(payload) for payload in split(body, len(body))]
-    return pairs, view.reader.transaction_hashes(number) or []
+    return _pairs(body, number), view.reader.transaction_hashes(number) or []
 
 
-def at(view: View, number: int, index: int) -> tuple[TransactionWithReceipt, bytes] | None:
-    """Decode one transaction of a stored block, with its hash; None if the block has fewer."""
+def at(view: View, number: int, index: int) -> tuple[Row, bytes] | None:
+    """Return the row and hash of one transaction of a stored block; None if the block has fewer."""
     hashes = view.reader.transaction_hashes(number) or []
     if index >= len(hashes):
         return None
     body = view.reader.part(Component.TRANSACTIONS, number) or b""
-    for place, (_, start, end) in enumerate(spans(body, len(body))):
+    for place, (start, _, end) in enumerate(spans(body, len(body))):
         if place == index:
-            return _pair(memoryview(body)[start:end]), hashes[index]
+            return _pairs(body[start:end], number)[0], hashes[index]
     return None
 
 
@@ -161,13 +163,17 @@ def place_of(view: View, transaction_hash: bytes) -> tuple[int, int]:
     return place
 
 
-def read(pairs: Sequence[TransactionWithReceipt]) -> list[Transaction]:
-    """Return the rows of transactions."""
-    return read_transactions([pair.transaction for pair in pairs])
+def read(pairs: Sequence[Row]) -> list[Transaction]:
+    """Return the transactions of such rows."""
+    chosen = [pair.transaction_txn for pair in pairs]
+    return read_kinds(chosen, [pair.transaction_transaction_hash for pair in pairs])
 
 
-def _pair(payload: memoryview) -> TransactionWithReceipt:
-    return TransactionsResponse.FromString(bytes(payload)).transaction_with_receipt
+def _pairs(body: bytes, number: int) -> list[Row]:
+    messages = carried(
+        TRANSACTIONS, "transaction_with_receipt", Body(body), number, Component.TRANSACTIONS
+    )
+    return PAIR.rows_of_bytes(messages)
 
 
 # ---- methods ------------------------------------------------------------------------------------------------
@@ -189,6 +195,6 @@ def by_place(view: View, block: BlockId, index: int, flags: frozenset[str]) -> o
     return _one(found, flags)
 
 
-def _one(found: tuple[TransactionWithReceipt, bytes], flags: frozenset[str]) -> Json:
+def _one(found: tuple[Row, bytes], flags: frozenset[str]) -> Json:
     pair, transaction_hash = found
     return with_hash(read([pair])[0], transaction_hash, flags)

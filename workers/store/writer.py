@@ -13,12 +13,15 @@ import os
 import time
 from pathlib import Path
 
-from starknet.commitments import StateDiff, events_in
+from broker.codec import Body
+from starknet.commitments import StateDiff
 from starknet.felt import from_bytes
 from starknet.wire.delimited import join, split
-from starknet.wire.sync_pb2 import SignedBlockHeader
+from starknet.wire.rows import Shape
+from starknet.wire.sync_pb2 import Event, SignedBlockHeader
 from workers.component import Component
 from workers.errors import PeerFault
+from workers.frames import EVENTS, carried
 from workers.messages import BlockVerified
 from workers.store import Head, StoreError, tries
 from workers.store.opening import FOLDER, exists, identify, lock_for_writing, open_for_writing
@@ -44,6 +47,7 @@ from workers.store.schema import (
 
 SYNC_BLOCKS_MAX = 32
 SYNC_SECONDS_MAX = 1.0
+EVENT = Shape(Event.DESCRIPTOR)
 
 
 class Writer:
@@ -216,7 +220,7 @@ class Writer:
 
 def event_keys(body: bytes, number: int) -> set[bytes]:
     """Return the keys of ``event_index`` for the events of one block."""
-    rows = events_in([bytes(payload) for payload in split(body, len(body))])
+    rows = EVENT.rows_of_bytes(carried(EVENTS, "event", Body(body), number, Component.EVENTS))
     width = EVENT_KEYS_INDEXED * FELT_BYTES
     senders = {row.from_address or ZERO for row in rows}
     keys = {
