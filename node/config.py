@@ -66,6 +66,9 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    metrics: bool
+    metrics_host: str
+    metrics_port: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
@@ -96,6 +99,11 @@ class Config:
     def broker(self) -> str:
         """The broker's ZeroMQ endpoint; it follows from ``db_path`` alone, so that every process finds it."""
         return f"ipc://{self.run_folder / 'broker'}"
+
+    @property
+    def restarts_file(self) -> Path:
+        """Where the supervisor says how often it started each process again (``workers.restarts``)."""
+        return self.run_folder / "restarts.json"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -181,6 +189,9 @@ class Config:
             feeder_poll_seconds=FEEDER_POLL_SECONDS,
             http_host=self.http_host,
             http_port=self.http_port,
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port,
+            restarts=self.restarts_file,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -215,6 +226,9 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key("metrics", "bool", "Serve metrics for Prometheus over HTTP.", "[=BOOL]", "false"),
+    Key("metrics-host", "text", "Address the metrics are served on.", "HOST", "localhost"),
+    Key("metrics-port", "int", "Port the metrics are served on.", "PORT", "9090"),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -378,6 +392,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        metrics=get("metrics", boolean, False),
+        metrics_host=get("metrics-host", host, "localhost"),
+        metrics_port=get("metrics-port", port, 9090),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),

@@ -4,12 +4,15 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import trio
 
 from workers.component import Component
+from workers.metrics import Figures
 from workers.p2p import protocols
+from workers.p2p.counting import counted, refused
 from workers.p2p.protocols import BadIteration, Range
 from workers.p2p.streams import BadRequest, Stream, StreamBroken, Writer, read_request
 from workers.p2p.view import View
@@ -38,8 +41,11 @@ class Served:
 class Answerer:
     """The server side of all five protocols."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, figures: Figures | None = None) -> None:
         self.served = Served()
+        self._figures = figures or Figures()
+        for part in Component:
+            self._figures.count("hera_p2p_blocks_served_total", 0, protocol=part)
         self._view = view
         self._slots = trio.Semaphore(ANSWERS_MAX)
         self._busy: Counter[str] = Counter()
@@ -51,6 +57,7 @@ class Answerer:
             peer = stream.peer
             if self._busy[peer] >= ANSWERS_PER_PEER_MAX:
                 self.served.refused += 1
+                refused(self._figures, component)
                 await stream.reset()
                 return
             self._busy[peer] += 1
@@ -69,11 +76,12 @@ class Answerer:
         try:
             request = await read_request(stream, protocols.REQUEST_BYTES_MAX, REQUEST_SECONDS)
             wanted = protocols.decode_request(request)
-            with trio.fail_after(ANSWER_SECONDS):
+            with counted(self._figures, component, "in"), trio.fail_after(ANSWER_SECONDS):
                 await self._answer(stream, component, wanted)
             finished = True
         except (BadRequest, BadIteration) as error:
             self.served.refused += 1
+            refused(self._figures, component)
             log.debug("request for %s by %s refused: %s", component, stream.peer, error)
         except (StreamBroken, trio.TooSlowError) as error:
             log.debug("answer of %s to %s ends early: %r", component, stream.peer, error)
@@ -82,7 +90,7 @@ class Answerer:
 
     async def _answer(self, stream: Stream, component: Component, wanted: Range) -> None:
         self.served.requests += 1
-        writer = Writer(stream, self._count_bytes)
+        writer = Writer(stream, partial(self._count_bytes, component))
         numbers = await self._numbers(wanted)
         missing = False
         while not missing and (batch := list(islice(numbers, READ_BLOCKS))):
@@ -93,8 +101,9 @@ class Answerer:
         await writer.write(protocols.fin(component))
         await writer.flush()
 
-    def _count_bytes(self, size: int) -> None:
+    def _count_bytes(self, component: Component, size: int) -> None:
         self.served.bytes_out += size
+        self._figures.count("hera_p2p_bytes_total", size, protocol=component, direction="in")
 
     async def _write(self, writer: Writer, component: Component, parts: list[bytes | None]) -> bool:
         """Write parts; return whether a block was missing."""
@@ -102,6 +111,7 @@ class Answerer:
             if part is None:
                 return True
             self.served.blocks[component] += 1
+            self._figures.count("hera_p2p_blocks_served_total", protocol=component)
             await writer.write(part)
         return False
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import trio
 
 from workers.log import fields, log
+from workers.metrics import Figures
 from workers.p2p.addresses import Address
 from workers.p2p.book import Book
 from workers.p2p.files import FileBroken
@@ -34,8 +35,16 @@ class Dialer:
     """Dials in the background; ``peers`` is told who is connected."""
 
     def __init__(
-        self, host: Host, peers: Peers, book: Book, given: Mapping[str, tuple[Address, ...]]
+        self,
+        host: Host,
+        peers: Peers,
+        book: Book,
+        given: Mapping[str, tuple[Address, ...]],
+        figures: Figures | None = None,
     ) -> None:
+        self._figures = figures or Figures()
+        for outcome in ("ok", "failed"):
+            self._figures.count("hera_p2p_dials_total", 0, outcome=outcome)
         self._host = host
         self._peers = peers
         self._book = book
@@ -86,6 +95,7 @@ class Dialer:
         try:
             address = await self._host.dial(peer, candidates)
         except CannotReach as error:
+            self._figures.count("hera_p2p_dials_total", outcome="failed")
             seconds = self._back(peer).fail(trio.current_time())
             self._why = f"{peer}: {error}"
             log.info(
@@ -93,6 +103,7 @@ class Dialer:
                 extra=fields(peer=peer, why=str(error), again_in_s=round(seconds)),
             )
         else:
+            self._figures.count("hera_p2p_dials_total", outcome="ok")
             # A connection that ends at once must not be dialled at once again.
             self._back(peer).until = trio.current_time() + DIAL_SECONDS_MIN
             self._back(peer).times = 0

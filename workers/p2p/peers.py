@@ -88,6 +88,10 @@ class Peers:
         """How many peers, connected or not, may not be asked."""
         return sum(self.is_left_alone(peer, now) for peer in {*self.standings, *self._refused})
 
+    def banned(self, now: float) -> int:
+        """How many peers are banned, by their faults or by the operator."""
+        return sum(self.is_banned(peer, now) for peer in {*self.standings, *self._refused})
+
     def to_check(self, now: float, count_max: int) -> list[str]:
         """Peers whose head is to be asked for now; each is marked as being asked."""
         due = [

@@ -39,7 +39,7 @@ async def run(
     public = [addresses.parse(text) for text in p2p.public]
     host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public)
     view = View(blocks)
-    answerer = Answerer(view)
+    answerer = Answerer(view, settings.figures)
     for component in Component:
         name = protocols.protocol_id(settings.network.chain_id, component)
         host.serve(name, answerer.handler(component))
@@ -66,7 +66,7 @@ async def _speak(
     warden = Warden(host, peers, ledger)
     bridge = Bridge(link)
     given = by_peer([addresses.parse_peer(text) for text in p2p.peers], host.peer_id)
-    dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given)
+    dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given, settings.figures)
     syncer: Syncer | None = None
     if not p2p.serve_only:
         head = await view.head()
@@ -78,7 +78,8 @@ async def _speak(
             trio.current_time(),
         )
         chain_id = settings.network.chain_id
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, settings.in_flight_bytes)
+        memory, figures = settings.in_flight_bytes, settings.figures
+        syncer = Syncer(chain_id, host, peers, planner, bridge, view, memory, figures)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:
@@ -89,6 +90,7 @@ async def _speak(
                 nursery.start_soon(syncer.run)
             nursery.start_soon(warden.run)
             nursery.start_soon(_tell, bridge, peers, answerer, syncer)
+            nursery.start_soon(_measure, settings, peers, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
@@ -115,6 +117,23 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
             if target is not None and target >= 0:
                 values["target"] = target
         bridge.status(values)
+        await trio.sleep(STATUS_SECONDS)
+
+
+async def _measure(settings: Settings, peers: Peers, syncer: Syncer | None) -> None:
+    """Keep the gauges of the metrics up to date."""
+    figures = settings.figures
+    while True:
+        now = trio.current_time()
+        figures.set("hera_p2p_peers", len(peers))
+        figures.set("hera_p2p_quarantined_peers", peers.left_alone(now) - peers.banned(now))
+        figures.set("hera_p2p_banned_peers", peers.banned(now))
+        if syncer is not None:
+            figures.set("hera_sync_window_bytes", syncer.window_bytes())
+            figures.set("hera_sync_window_capacity_bytes", settings.in_flight_bytes)
+            target = syncer.target()
+            if target is not None and target >= 0:
+                figures.set("hera_sync_best_known_block", target)
         await trio.sleep(STATUS_SECONDS)
 
 

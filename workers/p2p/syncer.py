@@ -13,9 +13,11 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
+from workers.metrics import Figures
 from workers.p2p import protocols
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
+from workers.p2p.counting import counted
 from workers.p2p.heads import find_head
 from workers.p2p.host import CannotReach, Host
 from workers.p2p.peers import Peers
@@ -56,9 +58,11 @@ class Syncer:
         bridge: Bridge,
         view: View,
         memory_bytes: int,
+        figures: Figures | None = None,
     ) -> None:
         self.asked = Asked()
-        self.verdicts = Verdicts(peers, planner)
+        self._figures = figures or Figures()
+        self.verdicts = Verdicts(peers, planner, self._figures)
         self._chain_id = chain_id
         self._host = host
         self._peers = peers
@@ -93,6 +97,10 @@ class Syncer:
         """The highest block that any askable peer has."""
         heads = [peer.head for peer in self._peers.askable(trio.current_time())]
         return max(heads, default=None)
+
+    def window_bytes(self) -> int:
+        """What the window beyond the stored head holds or awaits."""
+        return self._planner.used_bytes
 
     # ---- the plan ------------------------------------------------------------------------------------------------
 
@@ -173,7 +181,11 @@ class Syncer:
         name = protocols.protocol_id(self._chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
-        body = await ask(partial(self._host.open, peer, name), component, wanted, patience, room)
+        with counted(self._figures, component, "out"):
+            body = await ask(
+                partial(self._host.open, peer, name), component, wanted, patience, room
+            )
+        self._figures.count("hera_p2p_bytes_total", len(body), protocol=component, direction="out")
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
         return body
