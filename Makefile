@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop chaos check fix bench process proto clean
+.PHONY: demo test interop ops chaos check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
@@ -18,6 +18,10 @@ chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full dis
 interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; where no Node.js is, it is installed
 	@$(BIN)/python -m tests.interop.javascript
 	$(BIN)/python -m pytest tests/interop
+
+ops: $(READY)  ## what is shipped for Prometheus and Grafana, with a real Prometheus beside syncing nodes; a minute
+	@$(BIN)/python -m tests.ops.prometheus
+	$(BIN)/python -m pytest tests/ops
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -55,14 +55,16 @@ class Writer:
             self._rocks = open_for_writing(db_path, chain_id)
             try:
                 self._head = _read_head(self._rocks)
-                self._measured_at = -MEASURE_SECONDS
                 self._note_head(self._head)
+                self._measure()
             except BaseException:
                 self._rocks.close()
                 raise
         except BaseException:
             os.close(self._lock)
             raise
+        for counted in ("blocks", "transactions", "events"):
+            self._figures.count(f"hera_sync_{counted}_total", 0)
         self._unsynced = 0
         self._synced_at = time.monotonic()
         self._is_broken = False  # the disk refused a write
@@ -143,11 +145,13 @@ class Writer:
         self._figures.count("hera_sync_events_total", header.events.n_leaves)
         self._figures.set("hera_chain_head_block", header.number)
         self._figures.set("hera_chain_head_timestamp_seconds", header.time)
-        now = time.monotonic()
-        if now - self._measured_at >= MEASURE_SECONDS:
-            self._measured_at = now
-            for family, size in self._rocks.sizes().items():
-                self._figures.set("hera_store_bytes", size, family=family.value)
+        if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
+            self._measure()
+
+    def _measure(self) -> None:
+        self._measured_at = time.monotonic()
+        for family, size in self._rocks.sizes().items():
+            self._figures.set("hera_store_bytes", size, family=family.value)
 
     def _note_head(self, head: Head | None) -> None:
         if head is None:
