@@ -19,7 +19,7 @@ from workers.component import Component
 from workers.messages import BlockAssembled
 from workers.p2p.protocols import CLASS_BYTES_MAX
 
-BLOCKS = 220  # two whole ranges and a partial one; its transactions are more than a window of Yamux holds
+BLOCKS = 260  # two whole ranges and a partial one; their transactions are more than a window of Yamux holds
 CHAIN_ID = "SN_HERA_DEVNET"
 
 Scripts = Callable[..., Script]

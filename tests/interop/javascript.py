@@ -149,8 +149,9 @@ def _run(command: list[str], what: str, env: dict[str, str] | None = None) -> No
             f"cannot install {what} in {INSTALL_SECONDS} s: is the package index slow?"
         ) from None
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise Missing(f"cannot install {what}: {lines[-1].strip()} (is a package index reachable?)")
+        reasons = [line.strip() for line in done.stderr.splitlines() if "error" in line.lower()]
+        why = reasons[0] if reasons else f"exit code {done.returncode}"
+        raise Missing(f"cannot install {what}: {why} (is a package index reachable?)")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ from workers.store.reader import digest
 
 BLAMED = "A peer broke a rule"
 
-# What a liar does with requests for a range, and how the rule begins that it breaks by it.
+# What a liar does, and what the rule is called that it breaks by it: by default as the part that it is about.
 LIES = {
     "a message after Fin": "fin.",
     "a length beyond the limit": "message.",
-    "garbage": "{part}",
-    "another order": "{part}",
+    "garbage": "",
+    "another order": "",
 }
 ANOTHER_CHAIN = "another chain"  # of the same id, which another sequencer signed
 # What may as well be the network's fault: it is asked of another peer.
@@ -42,7 +42,7 @@ def beside_liars(
         peers = ",".join([honest, *(liar.hello["address"] for liar in liars)])
         with nodes(tmp_path) as make:
             node = make("node", *custom_network(chain.url), "--p2p", "--p2p-peers", peers)
-            wait_until(lambda: have_lied(node), 60, lambda: f"not all lied:\n{node.text()[-6000:]}")
+            wait_until(lambda: have_lied(node), 90, lambda: f"not all lied:\n{node.text()[-6000:]}")
             assert node.head() < chain.head
             scripts("door.mjs", str(door), port_of(chain.address))
             node.wait_head(chain.head)
@@ -50,7 +50,7 @@ def beside_liars(
             assert node.stop() == 0
         status = json.loads(told.stdout)
         assert status["head"]["hash"] == f"0x{chain.hashes[-1].hex().lstrip('0')}"
-        assert status["workers"]["p2p"]["faults"] == len(blamed(node))
+        assert status["workers"]["p2p"]["faults"] >= len(blamed(node))  # weaknesses count as well
         assert digest(node.db_path) == digest(chain.node.db_path)
         assert chain.address.rpartition("/")[2] not in who_lied(node)
         assert "Traceback" not in node.text()
@@ -84,24 +84,20 @@ def test_each_js_peer_that_lies_about_a_part_is_left_alone_for_the_rule_it_broke
     tmp_path: Path,
     part: Component,
 ) -> None:
-    """All lie about the same part: so they cannot make up a chain together, and each one's turn comes."""
-    liars = {lie: scripts("serve.mjs", str(chain.folder), CHAIN_ID, lie, part) for lie in LIES}
+    """All lie about the same part: so they cannot make up a chain together, and each one's turn comes.
+
+    Classes are known by their hashes, in whatever order they come.
+    """
+    lies = [lie for lie in LIES if part is not Component.CLASSES or lie != "another order"]
+    liars = {lie: scripts("serve.mjs", str(chain.folder), CHAIN_ID, lie, part) for lie in lies}
     folder = mixed(tmp_path / "mixed", chain.folder, other_chain, part)
     liars[ANOTHER_CHAIN] = scripts("serve.mjs", str(folder), CHAIN_ID)
     names = {liar.hello["peer"]: lie for lie, liar in liars.items()}
 
-    def all_blamed(node):
-        print(
-            {n: l for p, l in names.items() if p not in who_lied(node) for n in [p[-5:]]},
-            node.head(),
-            [(names[f["peer"]], f["rule"]) for f in blamed(node)],
-        )
-        return set(names) <= who_lied(node)
-
-    node = beside_liars([*liars.values()], all_blamed)
+    node = beside_liars([*liars.values()], lambda node: set(names) <= who_lied(node))
     for fault in blamed(node):
-        begin = LIES.get(names[fault["peer"]], "{part}").format(part=part.removesuffix("s"))
-        assert fault["rule"].startswith(begin), fault
+        broken = LIES.get(names[fault["peer"]]) or part.removesuffix("s")
+        assert broken in fault["rule"], fault
         assert fault["component"] == part, fault
         assert fault["not_asked_s"] > 0
 

@@ -10,6 +10,7 @@ DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
 CHECK_SECONDS = 2.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
+OFF_CHAIN_SECONDS = 60.0  # so often a fork that most peers did not take is looked into
 REMEMBERED_MAX = 2048
 NEWCOMER = Standing()
 
@@ -132,11 +133,11 @@ class Peers:
             state.check.until = 0.0
 
     def off_chain(self, peer: str, now: float) -> None:
-        """Ask ``peer`` for nothing until its head has been looked at again: it is on another chain than ours."""
+        """Ask ``peer``, which is on another chain than ours, for nothing until its head is looked at anew."""
         state = self._connected.get(peer)
         if state is not None:
             state.head = None
-            state.check.fail(now)
+            state.check.until = now + OFF_CHAIN_SECONDS
 
     def with_block(self, number: int, now: float) -> list[str]:
         """The peers that may be asked and are known to have a block of that number."""

@@ -31,13 +31,14 @@ async function askAtOnce ({ questions }) {
 // Take no byte for a while, so that the window fills up and the server must wait.
 async function askSlowly ({ part, iteration, pauseSeconds }) {
   const stream = await open(part)
+  const answer = readAll(stream)
   stream.pause()
   await send(stream, encodeRequest(part, iteration))
   await stream.close()
   await new Promise(resolve => setTimeout(resolve, 1000 * pauseSeconds))
   const held = stream.readBufferLength
   stream.resume()
-  return { held, ...read(part, await readAll(stream)) }
+  return { held, ...read(part, await answer) }
 }
 
 // Send the request in two pieces with a ping between: nothing may be answered before the half-close.

@@ -7,12 +7,14 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 
+const WINDOW_BYTES = 256 * 1024 // the least that Yamux has: a reader that pauses soon holds its sender up
+
 export function start (listen) {
   return createLibp2p({
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],
     services: { identify: identify(), ping: ping() }
   })
 }

@@ -3,7 +3,7 @@
 //   node serve.mjs FOLDER CHAIN_ID [LIE PART]
 //
 // FOLDER/PART/NUMBER holds the delimited messages of one part of one block, FOLDER/hashes.json the hashes of the blocks.
-// Requests for one block are answered honestly: so a liar passes for a peer with a head, and is asked for ranges.
+// Requests for one header are answered honestly: so a liar passes for a peer with a head, and is asked for ranges.
 import { readFileSync } from 'node:fs'
 import { obey, say } from './lines.mjs'
 import { PARTS, decodeRequest, delimited, fin, protocolOf } from './messages.mjs'
@@ -76,7 +76,7 @@ async function answer (part, stream) {
   try {
     const iteration = decodeRequest(part, await readAll(stream))
     asked[part] += 1
-    const isLie = lie !== undefined && part === liedPart && iteration.limit > 1
+    const isLie = part === liedPart && (part !== 'headers' || iteration.limit > 1)
     const blocks = numbersOf(iteration).map(number => readFileSync(`${folder}/${part}/${number}`))
     if (isLie) lies += 1
     await ANSWERS[isLie ? lie : 'honest'](stream, part, blocks)

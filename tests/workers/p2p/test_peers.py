@@ -14,7 +14,7 @@ from workers.p2p.addresses import Address
 from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, Book
 from workers.p2p.files import FileBroken
 from workers.p2p.heads import find_head
-from workers.p2p.peers import CHECK_SECONDS, REMEMBERED_MAX, Back, Peers
+from workers.p2p.peers import CHECK_SECONDS, OFF_CHAIN_SECONDS, REMEMBERED_MAX, Back, Peers
 from workers.p2p.plan import PeerState
 from workers.p2p.score import WEAKNESS_SECONDS
 
@@ -123,6 +123,21 @@ def test_a_flood_of_new_names_pushes_out_no_ban() -> None:
     assert len(peers.standings) == REMEMBERED_MAX
     assert peers.is_banned("liar", now)
     assert "known" in peers.standings
+
+
+def test_a_peer_on_another_chain_is_left_alone_for_a_while_but_not_blamed() -> None:
+    peers = connected("a", "b")
+    for name in ("a", "b"):
+        peers.checked(name, 9, 0.0)
+    peers.off_chain("a", 10.0)
+    assert peers.with_block(9, 10.0) == ["b"]
+    assert "a" not in peers.to_check(10.0 + OFF_CHAIN_SECONDS - 1, 8)
+    assert "a" in peers.to_check(10.0 + OFF_CHAIN_SECONDS, 8)
+    assert peers.left_alone(10.0) == 0
+    peers.checked("a", 9, 80.0)
+    peers.off_chain("a", 80.0)
+    peers.check_all()
+    assert "a" in peers.to_check(80.0, 8), "after a retreat everyone is looked at anew"
 
 
 def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
