@@ -111,7 +111,12 @@ PIPELINE = (
     ),
 )
 P2P = (
-    _gauge("hera_p2p_peers", "Peers connected."),
+    _gauge(
+        "hera_p2p_peers",
+        "Peers connected, by the program they say they are and by who dialled.",
+        "agent",
+        "direction",
+    ),
     _gauge(
         "hera_p2p_quarantined_peers", "Peers, connected or not, that are not asked for a while."
     ),
@@ -169,6 +174,9 @@ ALIASES = (
         "sync_best_known_block_number",
         "As Juno names it: hera_sync_best_known_block.",
         of_worker=False,
+    ),
+    _gauge(
+        "p2p_peer_count", "As Juno names it: hera_p2p_peers by agent.", "agent", of_worker=False
     ),
 )
 

@@ -202,6 +202,11 @@ P2P = Board(
             ("sum by (instance) (hera_p2p_banned_peers{})", "{{instance}} banned"),
         ),
         _lines(
+            "Peers by program",
+            "none",
+            ("sum by (agent, direction) (hera_p2p_peers{})", "{{agent}} {{direction}}"),
+        ),
+        _lines(
             "Dials",
             "ops",
             (f"sum by (outcome) (rate(hera_p2p_dials_total{{}}{_RATE}))", "{{outcome}}"),

@@ -9,9 +9,9 @@ _HEAD = """# Metrics
 
 *Written by `python -m node.monitoring` from `workers/series.py` and `node/monitoring/alerts.py`; a test compares.*
 
-A node with `--metrics` serves them at `http://HOST:PORT/metrics` (`--metrics-host`, `--metrics-port`: `localhost`, `9090`
-if not said), all processes together: each tells the broker of itself once a second, and the metrics process asks the
-broker whenever Prometheus asks it. Between scrapes it does nothing. `configs/prometheus/` and `configs/grafana/` are
+A node with `--metrics` serves them at `http://HOST:PORT/metrics` (`--metrics-host`, `--metrics-port`: `localhost` and
+`9090` if not said), all processes together: each tells the broker of itself once a second, and the metrics process asks
+the broker whenever Prometheus asks it. Between scrapes it does nothing. `configs/prometheus/` and `configs/grafana/` are
 ready to use.
 
 A series with the label `worker` is said by one process of itself. A process that was started again begins to count
@@ -20,8 +20,8 @@ metrics process itself lives. What was counted in the last second before a death
 the metrics process, the broker or the machine was restarted counters may begin anew; `rate` and `increase` know how to
 read that. While a process is away only `hera_worker_up` (0) and `hera_worker_restarts_total` speak of it.
 
-Label values come from lists in the program: rules, topics, stages, protocols; never from what a peer chooses. One
-process keeps at most 64 sets of values of one series, the rest counts as `other`."""
+Label values come from lists in the program: rules, topics, stages, protocols, names of programs; never from what
+a peer chooses. One process keeps at most 64 sets of values of one series, the rest counts as `other`."""
 
 
 def text() -> str:

@@ -23,10 +23,11 @@ BROKER = "broker"
 STATS_SECONDS_MAX = 3.0
 LABEL_CHARS_MAX = 64
 _OUTCOMES = (("done", "done"), ("faults", "fault"), ("again", "again"))  # a status says / a label
-_SUMS = {  # a series that is the highest of another one's
-    "sync_blockchain_height": "hera_chain_head_block",
-    "sync_best_known_block_number": "hera_sync_best_known_block",
+_ALIASES = {  # of the highest value of a series
+    "hera_chain_head_block": "sync_blockchain_height",
+    "hera_sync_best_known_block": "sync_best_known_block_number",
 }
+_PEER_COUNT = "p2p_peer_count"
 
 Found = dict[Key, Value]
 
@@ -67,11 +68,7 @@ class Collector:
         found["hera_worker_up", (BROKER,)] = 1
         for name, record in figures["workers"].items():
             found |= self._of_worker(name, record)
-        for alias, name in _SUMS.items():
-            values = [v for (known, _), v in found.items() if known == name]
-            if values:
-                found[alias, ()] = max(v for v in values if not isinstance(v, list))
-        return found
+        return found | _aliases(found)
 
     def _of_broker(self, figures: Mapping[str, Any]) -> Found:
         vitals = figures["broker"]
@@ -108,6 +105,21 @@ class Collector:
         growing = {k: v for k, v in found.items() if ALL[k[0]].kind is not Kind.GAUGE}
         started = _number(vitals.get("started")) or 0.0
         return found | self._lives.through(name, started, growing)
+
+
+def _aliases(found: Found) -> Found:
+    """Say again what Juno's operators look for by other names."""
+    said: dict[Key, float] = {}
+    for (name, labels), value in found.items():
+        if isinstance(value, list):
+            continue
+        if name == "hera_p2p_peers":
+            _, agent, _ = labels
+            said[_PEER_COUNT, (agent,)] = said.get((_PEER_COUNT, (agent,)), 0) + value
+        if name in _ALIASES:
+            key = (_ALIASES[name], ())
+            said[key] = max(said.get(key, value), value)
+    return dict(said)
 
 
 def _vitals(name: str, said: Mapping[str, Any]) -> Found:

@@ -4,6 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from itertools import product
 
 import trio
 
@@ -14,7 +15,7 @@ from workers.p2p.answer import Answerer
 from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
-from workers.p2p.host import Host
+from workers.p2p.host import AGENTS, DIRECTIONS, Host
 from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner
@@ -90,7 +91,7 @@ async def _speak(
                 nursery.start_soon(syncer.run)
             nursery.start_soon(warden.run)
             nursery.start_soon(_tell, bridge, peers, answerer, syncer)
-            nursery.start_soon(_measure, settings, peers, syncer)
+            nursery.start_soon(_measure, settings, host, peers, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
@@ -120,12 +121,15 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
         await trio.sleep(STATUS_SECONDS)
 
 
-async def _measure(settings: Settings, peers: Peers, syncer: Syncer | None) -> None:
+async def _measure(settings: Settings, host: Host, peers: Peers, syncer: Syncer | None) -> None:
     """Keep the gauges of the metrics up to date."""
     figures = settings.figures
     while True:
         now = trio.current_time()
-        figures.set("hera_p2p_peers", len(peers))
+        kinds = host.kinds()
+        for agent, direction in product(AGENTS, DIRECTIONS):
+            connected = kinds[agent, direction]
+            figures.set("hera_p2p_peers", connected, agent=agent, direction=direction)
         figures.set("hera_p2p_quarantined_peers", peers.left_alone(now) - peers.banned(now))
         figures.set("hera_p2p_banned_peers", peers.banned(now))
         if syncer is not None:
