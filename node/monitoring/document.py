@@ -11,8 +11,8 @@ _HEAD = """# Metrics
 
 A node with `--metrics` serves them at `http://HOST:PORT/metrics` (`--metrics-host`, `--metrics-port`: `localhost` and
 `9090` if not said), all processes together: each tells the broker of itself once a second, and the metrics process asks
-the broker whenever Prometheus asks it. Between scrapes it does nothing. `configs/prometheus/` and `configs/grafana/` are
-ready to use.
+the broker whenever Prometheus asks it. Between scrapes it does nothing. `configs/prometheus/` and `configs/grafana/`
+are ready to use.
 
 A series with the label `worker` is said by one process of itself. A process that was started again begins to count
 from nought; the metrics process adds what its earlier lives had told, so a counter goes on where it was, as long as the

@@ -26,6 +26,7 @@ from workers.store.opening import FOLDER, exists, identify, lock_for_writing, op
 from workers.store.reader import decode_header, hash_of, is_defined
 from workers.store.rocks import Batch, Rocks
 from workers.store.schema import (
+    FELT_BYTES,
     HEAD_KEY,
     PART_FAMILY,
     ZERO,
@@ -87,7 +88,7 @@ class Writer:
         """
         with self._figures.timed("hera_store_commit_duration_seconds"):
             header = self._store(block)
-        self._note_stored(header)
+        self._note_stored(block, header)
 
     def _store(self, block: BlockVerified) -> SignedBlockHeader:
         self._require_link(block)
@@ -139,9 +140,10 @@ class Writer:
         finally:
             os.close(self._lock)
 
-    def _note_stored(self, header: SignedBlockHeader) -> None:
+    def _note_stored(self, block: BlockVerified, header: SignedBlockHeader) -> None:
+        transactions = len(block.transaction_hashes) // FELT_BYTES
         self._figures.count("hera_sync_blocks_total")
-        self._figures.count("hera_sync_transactions_total", header.transactions.n_leaves)
+        self._figures.count("hera_sync_transactions_total", transactions)
         self._figures.count("hera_sync_events_total", header.events.n_leaves)
         self._figures.set("hera_chain_head_block", header.number)
         self._figures.set("hera_chain_head_timestamp_seconds", header.time)
