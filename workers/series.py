@@ -175,9 +175,6 @@ ALIASES = (
         "As Juno names it: hera_sync_best_known_block.",
         of_worker=False,
     ),
-    _gauge(
-        "p2p_peer_count", "As Juno names it: hera_p2p_peers by agent.", "agent", of_worker=False
-    ),
 )
 
 GROUPS = (

@@ -27,7 +27,6 @@ _ALIASES = {  # of the highest value of a series
     "hera_chain_head_block": "sync_blockchain_height",
     "hera_sync_best_known_block": "sync_best_known_block_number",
 }
-_PEER_COUNT = "p2p_peer_count"
 
 Found = dict[Key, Value]
 
@@ -110,15 +109,10 @@ class Collector:
 def _aliases(found: Found) -> Found:
     """Say again what Juno's operators look for by other names."""
     said: dict[Key, float] = {}
-    for (name, labels), value in found.items():
-        if isinstance(value, list):
-            continue
-        if name == "hera_p2p_peers":
-            _, agent, _ = labels
-            said[_PEER_COUNT, (agent,)] = said.get((_PEER_COUNT, (agent,)), 0) + value
-        if name in _ALIASES:
-            key = (_ALIASES[name], ())
-            said[key] = max(said.get(key, value), value)
+    for (name, _), value in found.items():
+        if name in _ALIASES and not isinstance(value, list):
+            alias = (_ALIASES[name], ())
+            said[alias] = max(said.get(alias, value), value)
     return dict(said)
 
 
