@@ -23,7 +23,7 @@ from tests.process.nodes import (
 from workers.series import ALL
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "prometheus"
-BLOCKS = 400
+BLOCKS = 300
 SECONDS_MAX = 60.0  # from the first scrape until every panel has its series
 
 
