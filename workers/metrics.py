@@ -89,9 +89,9 @@ class Figures:
     def _place(self, name: str, kind: Kind, labels: dict[str, str]) -> tuple[dict[str, Value], str]:
         declared = ALL[name]
         assert declared.kind is kind
-        assert labels.keys() == set(declared.labels), f"{name} has labels {declared.labels}"
+        assert len(labels) == len(declared.labels), f"{name} has labels {declared.labels}"
         sets = self._series.setdefault(name, {})
-        key = JOIN.join(labels[label] for label in declared.labels)
+        key = JOIN.join([labels[label] for label in declared.labels])
         if key not in sets and len(sets) >= SETS_MAX:
             key = JOIN.join(OTHER for _ in declared.labels)
         return sets, key

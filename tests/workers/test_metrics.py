@@ -21,9 +21,10 @@ from workers.exporter import exporter
 from workers.exporter.collect import Collector
 from workers.exporter.lives import LIVES_MAX, Lives
 from workers.exporter.server import CLIENTS_MAX, Server
+from workers.feeder.client import Gateway, Unreachable
 from workers.listening import bind
 from workers.messages import BlockStored
-from workers.metrics import OTHER, SETS_MAX, Figures
+from workers.metrics import JOIN, OTHER, SETS_MAX, Figures
 from workers.series import ALL, BUCKETS_S
 from workers.settings import Settings
 
@@ -100,6 +101,18 @@ def test_what_was_counted_does_not_travel_with_settings() -> None:
     assert pickle.loads(pickle.dumps(figures)).report()["series"] == {}
 
 
+def test_requests_to_a_gateway_that_is_not_there_are_counted_as_status_0() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+    figures, stop = Figures(), threading.Event()
+    stop.set()  # one try
+    with Gateway(f"http://127.0.0.1:{port}", stop, figures) as gateway, pytest.raises(Unreachable):
+        gateway.signature(1)
+    series = figures.report()["series"]
+    assert series["hera_feeder_requests_total"] == {JOIN.join(("get_signature", "0")): 1}
+    assert sum(series["hera_feeder_request_duration_seconds"]["get_signature"][:-1]) == 1
+
+
 # ---- collecting ----------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +157,7 @@ def test_a_file_of_restarts_that_is_none_says_nothing(tmp_path: Path, text: str)
         {"hera_build_info": {"9.9\x1fmainnet": 1}},
         {BLOCKS: 3},
         {BLOCKS: {"": "many"}},
+        {BLOCKS: {b"": 1}},
         {BLOCKS: {"": True}},
         {BLOCKS: {"more\x1flabels": 1}},
         {BLOCKS: {"": [1, 2]}},

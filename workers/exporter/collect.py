@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ def _own(name: str, said: object) -> Found:
         if declared is None or not declared.of_worker or not isinstance(sets, dict):
             continue
         for key, value in list(sets.items())[: SETS_MAX + 1]:
+            if not isinstance(key, str):
+                continue
             labels = tuple(part[:LABEL_CHARS_MAX] for part in key.split(JOIN)) if key else ()
             if len(labels) == len(declared.labels) and _fits(declared, value):
                 found[series, (name, *labels)] = value
@@ -166,12 +169,14 @@ def _number(value: object) -> float | None:
 
 def _disk(db_path: Path) -> Found:
     """Sizes of the database's files and of the space beside them; nothing where this process does not see them."""
-    try:
-        found: Found = {("hera_store_disk_free_bytes", ()): shutil.disk_usage(db_path).free}
-        files = [path.stat() for path in (db_path / "chain").iterdir()]
-    except OSError:  # the writer also moves files away while we look
-        return {}
-    found["hera_store_disk_bytes", ()] = sum(file.st_size for file in files)
+    found: Found = {}
+    with suppress(OSError):
+        found["hera_store_disk_free_bytes", ()] = shutil.disk_usage(db_path).free
+        sizes = []
+        for path in (db_path / "chain").iterdir():
+            with suppress(FileNotFoundError):  # the writer deletes files while we look
+                sizes.append(path.stat().st_size)
+        found["hera_store_disk_bytes", ()] = sum(sizes)
     return found
 
 
