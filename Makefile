@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop ops chaos check fix bench process proto clean
+.PHONY: demo test interop hostile ops chaos fuzz check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
 
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
 	$(BIN)/python -m pytest $(TESTS)
+
+hostile: $(READY)  ## one real node beside peers that lie, flood, drip and vanish: under five minutes
+	$(BIN)/python -m pytest tests/hostile
 
 chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full disks: four minutes; HERA_CHAOS_SEED=N repeats a run
 	$(BIN)/python -m pytest -s tests/chaos
@@ -22,6 +25,10 @@ interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; w
 ops: $(READY)  ## what is shipped for Prometheus and Grafana, with a real Prometheus beside syncing nodes; a minute
 	@$(BIN)/python -m tests.ops.prometheus
 	$(BIN)/python -m pytest tests/ops
+
+fuzz: $(READY)  ## every decoder of remote bytes under atheris, HERA_FUZZ_SECONDS (60) each; TARGETS="name name" takes some
+	$(BIN)/pip install -q -e '.[test,fuzz]'
+	nice -n 19 $(BIN)/python -W ignore -m tests.fuzz $(TARGETS)
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

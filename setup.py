@@ -23,8 +23,10 @@ SOURCES = (
     "adx",
     "wide",
     "wire",
+    "lists",
+    "forms",
 )
-HEADERS = ("field", "constants", "kernel", "wire")
+HEADERS = ("field", "constants", "kernel", "wire", "forms")
 INSTALL = (
     "install gcc or clang and Python's headers "
     "(Debian: apt install gcc python3-dev; macOS: xcode-select --install)"

@@ -10,9 +10,12 @@ from benchmarks import (
     Figure,
     broker,
     hashing,
+    hostile,
     node_idle,
     node_memory,
+    p2p_flood,
     recovery,
+    rpc,
     state_update,
     verify_block,
     verify_scaling,
@@ -27,6 +30,9 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     node_memory.run,
     node_idle.run,
     recovery.run,
+    p2p_flood.run,
+    hostile.run,
+    rpc.run,
 )
 
 

@@ -28,6 +28,7 @@ from starknet.gateway import GatewayFormatError, WireBlock
 from starknet.network import Network
 from starknet.transactions import declared_class
 from starknet.versions import UnknownVersion, is_fully_bound, rules_for
+from starknet.wire.parse import bytes_of
 from starknet.wire.sync_pb2 import Class
 from workers import hash_table
 
@@ -182,8 +183,8 @@ def _parts(
         header=wire.header,
         state_diff=wire.state_diff,
         classes=_classes(recording, wire, state_update is not None, verdicts),
-        transactions=wire.transactions,
-        events=wire.events,
+        transactions=bytes_of(wire.transactions),
+        events=bytes_of(wire.events),
         missing=frozenset(missing),
         signed_commitment=None if signature is None else gateway.signed_commitment(signature),
     )

@@ -69,12 +69,18 @@ class Config:
     metrics: bool
     metrics_host: str
     metrics_port: int
+    rpc_upstream: str | None  # another node, for what this one cannot answer
+    rpc_cors_enable: bool
+    rpc_workers: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
     p2p_peers: tuple[str, ...]
+    p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
+    p2p_allow: tuple[str, ...]
+    p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
     public_key: int | None
     verify_workers: int
@@ -157,6 +163,8 @@ class Config:
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
         if self.p2p_private_key is not None:
             values["p2p-private-key"] = "(hidden)"
+        if self.rpc_upstream is not None:  # a key may be part of it
+            values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
 
     def realm(self, public_key: int | None) -> str:
@@ -192,6 +200,9 @@ class Config:
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             restarts=self.restarts_file,
+            rpc_upstream=self.rpc_upstream,
+            rpc_cors=self.rpc_cors_enable,
+            rpc_workers=self.rpc_workers,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -204,6 +215,9 @@ class Config:
             peers=self.p2p_peers,
             private_key=self.p2p_private_key or secrets.token_bytes(32),
             serve_only=self.p2p_feeder_node,
+            allow=self.p2p_allow,
+            deny=self.p2p_deny,
+            discovery=self.p2p_discovery,
         )
 
 
@@ -229,6 +243,14 @@ KEYS = (
     Key("metrics", "bool", "Serve metrics for Prometheus over HTTP.", "[=BOOL]", "false"),
     Key("metrics-host", "text", "Address the metrics are served on.", "HOST", "localhost"),
     Key("metrics-port", "int", "Port the metrics are served on.", "PORT", "9090"),
+    Key(
+        "rpc-upstream",
+        "text",
+        "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
+        "URL",
+    ),
+    Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
+    Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -238,8 +260,16 @@ KEYS = (
         "Peers to begin with, comma-separated, each with /p2p/ID.",
         "MULTIADDR,…",
     ),
+    Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
     Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key(
+        "p2p-allow",
+        "list",
+        "Networks that alone may connect or be dialled (all if absent).",
+        "CIDR,…",
+    ),
+    Key("p2p-deny", "list", "Networks that may neither connect nor be dialled.", "CIDR,…"),
     Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
     Key(
         "public-key",
@@ -395,12 +425,18 @@ def _build(values: _Values, cwd: Path) -> Config:
         metrics=get("metrics", boolean, False),
         metrics_host=get("metrics-host", host, "localhost"),
         metrics_port=get("metrics-port", port, 9090),
+        rpc_upstream=get("rpc-upstream", rpc_url, None),
+        rpc_cors_enable=get("rpc-cors-enable", boolean, False),
+        rpc_workers=get("rpc-workers", worker_count, 1),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),
         p2p_peers=get("p2p-peers", _peers, ()),
+        p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
+        p2p_allow=get("p2p-allow", _networks, ()),
+        p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
         public_key=get("public-key", networks.felt, None),
         verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
@@ -538,6 +574,13 @@ def gateway_url(text: str) -> str:
     return _with_path(text, "gateway/")
 
 
+def rpc_url(text: str) -> str:
+    """Read the URL of another node; ``{version}`` in it stands for the version asked of it."""
+    parts = urlsplit(text)  # it may carry a key in its path or after "?"
+    networks.base_url(f"{parts.scheme}://{parts.netloc}")
+    return text
+
+
 def hash_table_file(path: Path) -> Path:
     """Read the path of a table of block hashes, as an absolute one."""
     try:
@@ -609,6 +652,12 @@ def _peers(text: str) -> tuple[str, ...]:
     from workers.p2p import addresses  # as above
 
     return tuple(str(addresses.parse_peer(item)) for item in _items(text))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    from workers.p2p import gate  # as above
+
+    return tuple(str(gate.parse_network(item)) for item in _items(text))
 
 
 def _private_key(text: str) -> bytes:

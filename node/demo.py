@@ -1,7 +1,8 @@
 """Demo: three nodes on this machine sync a generated chain from each other, and must end up holding the same.
 
-gateway -> feeder node -> node A -> node B: the last one knows only node A, so its blocks have passed through peers
-twice. Everything listens on loopback ports that were free; keys are derived from the seed, so PeerIDs are known.
+gateway -> feeder node -> node A -> node B: the last one knows only node A and may find no other, so its blocks have
+passed through peers twice. Everything listens on loopback ports that were free; keys are derived from the seed, so
+PeerIDs are known.
 """
 
 import json
@@ -181,7 +182,7 @@ def _plans(folder: Path, gateway_url: str, seed: int, ports: Sequence[int]) -> t
     role = {
         "feeder": ("--p2p-feeder-node",),
         "node-a": ("--p2p-peers", known["feeder"]),
-        "node-b": ("--p2p-peers", known["node-a"]),
+        "node-b": ("--p2p-peers", known["node-a"], "--p2p-discovery=false"),
     }
     network = (
         *("--cn-name", "devnet", "--cn-l2-chain-id", CHAIN_ID, "--cn-l1-chain-id", "1"),

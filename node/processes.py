@@ -77,12 +77,20 @@ def children(config: Config) -> tuple[Child, ...]:
     order |= {stage.name: 1 for stage in pipeline.FETCH}  # the five are one step of a block's way
     found = [Child(BROKER, _command("broker"), stops=last)]
     for row in rows(config):
-        count = config.verify_workers if row is pipeline.VERIFY else 1
+        count = _count(config, row)
         for index in range(1, count + 1):
-            name = f"{row.name}-{index}" if row is pipeline.VERIFY else row.name
+            is_numbered = count > 1 or row is pipeline.VERIFY
+            name = f"{row.name}-{index}" if is_numbered else row.name
             argv = _command("worker", row.name, "--name", name)
             found.append(Child(name, argv, stops=order.get(row.name, 0)))
     return tuple(found)
+
+
+def _count(config: Config, row: Row) -> int:
+    """Return how many processes of a row there are."""
+    if row is pipeline.VERIFY:
+        return config.verify_workers
+    return config.rpc_workers if row is pipeline.RPC else 1
 
 
 def run_worker(config: Config, name: str, instance: str | None = None) -> int:

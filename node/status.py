@@ -75,6 +75,7 @@ def _print_tables(status: dict[str, Any]) -> None:
         ("state root", head.get("state_root", "-")),
         ("target", "-" if status["target"] is None else status["target"]),
         ("syncing", "yes" if status["syncing"] else "no"),
+        ("stuck", status.get("stuck") or "no"),
         ("peers", status["peers"]),
         ("blocks/s", status["blocks_per_second"]),
     ):

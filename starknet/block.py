@@ -10,13 +10,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 from starknet import block_hash as hashing
 from starknet import commitments
 from starknet.classes import class_hash as compute_class_hash
 from starknet.commitments import StateDiff, StateDiffError
-from starknet.felt import FeltError, FieldMissing, from_bytes, key_value, require, value
+from starknet.felt import (
+    HASH_BYTES,
+    FeltError,
+    FieldMissing,
+    from_bytes,
+    key_value,
+    require,
+    value,
+)
 from starknet.hashes import list_root_of_bytes, poseidon, poseidon_many
 from starknet.network import Network
 from starknet.signatures import verify_block_signature
@@ -27,19 +34,15 @@ from starknet.transactions import (
     deployed_addresses,
     get,
     hash_all,
-    read_transactions,
-    transaction_kind,
+    read_kinds,
     transaction_tip,
 )
 from starknet.versions import BlockHash, Era, Rules, UnknownVersion, rules_for, wire_rules
-from starknet.wire.rows import Row
+from starknet.wire.rows import Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     Class,
-    Event,
-    Receipt,
     SignedBlockHeader,
     StateDiffsResponse,
-    TransactionInBlock,
     TransactionWithReceipt,
 )
 
@@ -66,6 +69,8 @@ RECEIPT_TYPES = {
     "deploy_account_v3": "deploy_account",
     "l1_handler": "l1_handler",
 }
+
+_PAIR = Shape(TransactionWithReceipt.DESCRIPTOR)
 
 _L2_GAS_PRICES = ("headers.l2_gas_price_wei", "headers.l2_gas_price_fri")
 _MODERN_UNBOUND = (
@@ -179,7 +184,7 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class Parts:
-    """A header and the four other parts of its block.
+    """A header and the four other parts of its block; of transactions and events each message as the wire has it.
 
     ``signed_commitment``: the state diff commitment that an old signature states to be made over.
     """
@@ -187,8 +192,8 @@ class Parts:
     header: SignedBlockHeader
     state_diff: Sequence[StateDiffsResponse] = ()
     classes: Sequence[Class] = ()
-    transactions: Sequence[TransactionWithReceipt] = ()
-    events: Sequence[Event] = ()
+    transactions: Sequence[bytes] = ()  # TransactionWithReceipt
+    events: Sequence[bytes] = ()  # Event
     missing: frozenset[Missing] = frozenset()
     signed_commitment: int | None = None
 
@@ -256,12 +261,13 @@ def check_block(
     header: SignedBlockHeader,
     state_diff: Sequence[StateDiffsResponse],
     classes: Sequence[Class],
-    transactions: Sequence[TransactionWithReceipt],
-    events: Sequence[Event],
+    transactions: Sequence[bytes],
+    events: Sequence[bytes],
     table_hash: int | None = None,
 ) -> CheckedBlock:
     """Check all five parts of a block against each other, cheap rules first; raises RuleBroken.
 
+    Transactions (each with its receipt) and events are messages as the wire has them.
     ``table_hash`` is what a trusted table holds for a block before 0.13.2: its hash by the rules of 0.13.2.
     """
     parts = Parts(header, state_diff, classes, transactions, events)
@@ -328,11 +334,11 @@ class _Block:
         return self.parts.header
 
     @property
-    def pairs(self) -> Sequence[TransactionWithReceipt]:
+    def pairs(self) -> Sequence[bytes]:
         return self.parts.transactions
 
     @property
-    def events(self) -> Sequence[Event]:
+    def events(self) -> Sequence[bytes]:
         return self.parts.events
 
     @property
@@ -351,20 +357,27 @@ class _Block:
         return commitments.read_events(self.events)
 
     @cached_property
+    def read_pairs(self) -> list[Row]:
+        rows = _PAIR.rows_of_bytes(self.pairs)
+        for row in rows:
+            present(row, "transaction", "receipt")
+        return rows
+
+    @cached_property
     def read_transactions(self) -> list[Transaction]:
-        return read_transactions(self.transactions)
+        rows = self.read_pairs
+        return read_kinds(
+            [row.transaction_txn for row in rows],
+            [row.transaction_transaction_hash for row in rows],
+        )
+
+    @cached_property
+    def typed_receipts(self) -> list[tuple[str, Row]]:
+        return commitments.read_types([row.receipt_type for row in self.read_pairs])
 
     @cached_property
     def read_receipts(self) -> list[Row]:
-        return commitments.read_receipts(self.receipts)
-
-    @cached_property
-    def transactions(self) -> list[TransactionInBlock]:
-        return [pair.transaction for pair in self.pairs]
-
-    @cached_property
-    def receipts(self) -> list[Receipt]:
-        return [pair.receipt for pair in self.pairs]
+        return [receipt for _, receipt in self.typed_receipts]
 
     def lacks(self, *missing: Missing) -> bool:
         """Whether any of this was not given."""
@@ -564,32 +577,29 @@ def _compare(block: _Block, rule: str, stated: int, found: int, component: str) 
 
 def _check_transaction_hashes(block: _Block) -> None:
     with _reading(TRANSACTIONS):
-        for pair in block.pairs:
-            if not (pair.HasField("transaction") and pair.HasField("receipt")):
-                raise FieldMissing("TransactionWithReceipt lacks its transaction or its receipt")
         has_version = not block.rules.unversioned_transactions
         read = block.read_transactions
         found = hash_all(read, block.network, has_version=has_version)
         for index, (transaction, computed) in enumerate(zip(read, found, strict=True)):
             if transaction.stated != computed:
-                stated = get(block.transactions[index], "transaction_hash")
+                stated = from_bytes(transaction.stated)
                 detail = f"number {index}: {from_bytes(computed):#x}, not {stated:#x}"
                 raise RuleBroken("transactions.hash", (TRANSACTIONS,), detail)
     block.hashes = found
 
 
 def _check_receipt_types(block: _Block) -> None:
-    pairs = zip(block.receipts, block.read_transactions, strict=True)
     with _reading(TRANSACTIONS):
-        for index, (receipt, transaction) in enumerate(pairs):
-            if receipt.WhichOneof("type") != RECEIPT_TYPES[transaction.kind]:
+        pairs = zip(block.typed_receipts, block.read_transactions, strict=True)
+        for index, ((of, receipt), transaction) in enumerate(pairs):
+            if of != RECEIPT_TYPES[transaction.kind]:
                 detail = f"number {index}: not of {transaction.kind}"
                 raise RuleBroken("receipts.type", (TRANSACTIONS,), detail)
-            if transaction.kind == "l1_handler" and len(receipt.l1_handler.msg_hash.elements) > 32:
+            # Fields that no commitment covers must at least be what their type says; felts are, once they are read.
+            if receipt.price_unit not in (0, 1):
+                raise FieldMissing("price_unit is neither Wei nor Fri")
+            if of == "l1_handler" and len(receipt.msg_hash_elements or b"") > HASH_BYTES:
                 raise FeltError("message hash of more than 32 bytes")
-        # Fields that no commitment covers must at least be what their type says; felts are, once they are read.
-        if any(receipt.price_unit not in (0, 1) for receipt in block.read_receipts):
-            raise FieldMissing("price_unit is neither Wei nor Fri")
         _check_deployed_addresses(block)
 
 
@@ -598,10 +608,9 @@ def _check_deployed_addresses(block: _Block) -> None:
     addresses = iter(deployed_addresses(block.read_transactions))
     for index, transaction in enumerate(block.read_transactions):
         if transaction.kind in DEPLOYING:
-            address = from_bytes(next(addresses))
-            deployed: Any = getattr(block.receipts[index], RECEIPT_TYPES[transaction.kind])
-            if get(deployed, "contract_address") != address:
-                detail = f"number {index}: the contract lies at {address:#x}"
+            address = next(addresses)
+            if felt_of(block.read_receipts[index], "contract_address") != address:
+                detail = f"number {index}: the contract lies at {from_bytes(address):#x}"
                 raise RuleBroken("receipts.contract_address", (TRANSACTIONS,), detail)
 
 
@@ -654,7 +663,7 @@ def _repaired(block: _Block, hashes: Sequence[bytes], leaves: Sequence[bytes]) -
     fee that was rounded) one receipt with a few aliases is tried.
     """
     stated = value(block.header.receipts)
-    pairs = zip(block.transactions, block.read_receipts, strict=True)
+    pairs = zip(block.read_transactions, block.read_receipts, strict=True)
     totals = [_data_gas_of_fee(block, *pair) for pair in pairs]
     repaired = list(leaves)
     for index, total in enumerate(totals):
@@ -679,9 +688,9 @@ def _repaired(block: _Block, hashes: Sequence[bytes], leaves: Sequence[bytes]) -
     return False
 
 
-def _data_gas_of_fee(block: _Block, transaction: TransactionInBlock, receipt: Row) -> int | None:
+def _data_gas_of_fee(block: _Block, transaction: Transaction, receipt: Row) -> int | None:
     """The total data gas that the fee was paid for; None if that comes to no whole number above the wire's."""
-    in_fri = transaction_kind(transaction).endswith("_v3")
+    in_fri = transaction.kind.endswith("_v3")
     l1_gas_wei, l1_gas_fri, data_wei, data_fri = hashing.l1_prices(block.header)
     l2_gas_price = hashing.l2_prices(block.header)[in_fri]
     data_price = data_fri if in_fri else data_wei

@@ -6,6 +6,7 @@ functions raise FeltError or FieldMissing where a wire message lacks a field or 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import add
 
 from starknet.felt import (
@@ -22,7 +23,8 @@ from starknet.felt import (
 from starknet.hashes import Over, hash_lists, list_root_of_bytes, poseidon, poseidon_many, sn_keccak
 from starknet.transactions import Transaction, read_transactions, transaction_signature
 from starknet.versions import EventLeaf, Rules, TransactionLeaf
-from starknet.wire.rows import Row, Shape, felt_of, present
+from starknet.wire.parse import bytes_of
+from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of, present
 from starknet.wire.sync_pb2 import (
     ContractDiff,
     ContractStoredValue,
@@ -35,7 +37,8 @@ from starknet.wire.sync_pb2 import (
 )
 
 _EVENT = Shape(Event.DESCRIPTOR)
-_COMMON = Shape(Receipt.Common.DESCRIPTOR)
+_RECEIPT = Shape(Receipt.DESCRIPTOR)
+_RECEIPT_TYPES = OneOf(Receipt.DESCRIPTOR, "type")
 _SENT_MESSAGE = Shape(MessageToL1.DESCRIPTOR)
 _CONTRACT = Shape(ContractDiff.DESCRIPTOR)
 _ENTRY = Shape(ContractStoredValue.DESCRIPTOR)
@@ -116,9 +119,9 @@ TRANSACTION_LEAVES: dict[
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-def read_events(events: Iterable[Event]) -> list[Row]:
-    """The rows of events; raises FeltError or FieldMissing."""
-    rows = _EVENT.rows(events)
+def read_events(events: Sequence[bytes]) -> list[Row]:
+    """The rows of events as the wire has them; raises FeltError or FieldMissing."""
+    rows = _EVENT.rows_of_bytes(events)
     for row in rows:
         if None in row:
             present(row, "transaction_hash", "from_address")
@@ -127,7 +130,7 @@ def read_events(events: Iterable[Event]) -> list[Row]:
 
 def event_commitment(rules: Rules, events: Sequence[Event]) -> int:
     """The root over all events of a block, in the order of their transactions and then of emission."""
-    return event_root(rules, read_events(events))
+    return event_root(rules, read_events(bytes_of(events)))
 
 
 def event_root(rules: Rules, events: Sequence[Row]) -> int:
@@ -171,11 +174,17 @@ def receipt_commitment(hashes: Sequence[int], receipts: Sequence[Receipt]) -> in
 
 
 def read_receipts(receipts: Iterable[Receipt]) -> list[Row]:
-    """The part of receipts that is common to all types; raises FeltError or FieldMissing."""
-    rows = _COMMON.rows(map(receipt_common, receipts))
-    for row in rows:
-        present(row, "actual_fee", "execution_resources")
-    return rows
+    """The rows of receipts; raises FeltError or FieldMissing."""
+    return [row for _, row in read_types([row.type for row in _RECEIPT.rows(receipts)])]
+
+
+def read_types(chosen: Sequence[Chosen | None]) -> list[tuple[str, Row]]:
+    """As ``read_receipts``, each with its type, of which type each is."""
+    receipts = _RECEIPT_TYPES.rows(chosen)
+    for _, row in receipts:
+        if not (row.common and row.actual_fee and row.execution_resources):
+            present(row, "common", "actual_fee", "execution_resources")
+    return receipts
 
 
 def receipt_leaf(transaction_hash: bytes, receipt: Row, data_gas: int | None = None) -> bytes:
@@ -210,18 +219,6 @@ def receipt_leaves(hashes: Sequence[bytes], receipts: Sequence[Row]) -> list[byt
         for transaction_hash, receipt in zip(hashes, receipts, strict=True)
     ]
     return hash_lists(Over.POSEIDON, lists)
-
-
-def receipt_common(receipt: Receipt) -> Receipt.Common:
-    """The part that receipts of every type have; raises FieldMissing without one."""
-    kind: str | None = receipt.WhichOneof("type")
-    if kind is None:
-        raise FieldMissing("Receipt.type is missing")
-    body = getattr(receipt, kind)
-    if not body.HasField("common"):
-        raise FieldMissing(f"{type(body).__name__}.common is missing")
-    common: Receipt.Common = body.common
-    return common
 
 
 def _messages(receipt: Row) -> bytes:
@@ -265,17 +262,21 @@ class StateDiff:
 def read_state_diff(messages: Iterable[StateDiffsResponse]) -> StateDiff:
     """One diff out of its messages, which may split a contract; raises StateDiffError, FeltError, FieldMissing."""
     diff = StateDiff()
+    messages = list(messages)
+    changed = [message.contract_diff for message in messages if message.HasField("contract_diff")]
+    contracts = _CONTRACT.rows(changed)
+    entries = iter(_ENTRY.rows_of_bytes([entry for row in contracts for entry in row.values]))
+    for contract in contracts:
+        _add_contract(diff, contract, islice(entries, len(contract.values)))
     for message in messages:
-        if message.HasField("contract_diff"):
-            _add_contract(diff, *_CONTRACT.rows([message.contract_diff]))
-        elif message.HasField("declared_class"):
+        if message.HasField("declared_class"):
             _add_class(diff, message.declared_class)
-        else:
+        elif not message.HasField("contract_diff"):
             raise FieldMissing("StateDiffsResponse has neither a contract nor a class")
     return diff
 
 
-def _add_contract(diff: StateDiff, contract: Row) -> None:
+def _add_contract(diff: StateDiff, contract: Row, entries: Iterable[Row]) -> None:
     address = key_of(felt_of(contract, "address"))
     if contract.nonce is None and contract.class_hash is None and not contract.values:
         raise StateDiffError("state_diff.empty", f"contract {address:#x} does not change")
@@ -287,10 +288,10 @@ def _add_contract(diff: StateDiff, contract: Row) -> None:
         _put(diff.class_hashes, address, key_of(contract.class_hash), "class of contract")
     if contract.values:
         storage = diff.storage.setdefault(address, {})
-        for key, new in _ENTRY.rows_of_bytes(contract.values):
+        for key, new in entries:
             if key is None or new is None:
                 raise FieldMissing("ContractStoredValue lacks its key or its value")
-            _put(storage, key_of(key), from_bytes(new), "storage key")
+            _put(storage, key_of(key), int.from_bytes(new), "storage key")
 
 
 def _add_class(diff: StateDiff, declared: DeclaredClass) -> None:

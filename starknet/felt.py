@@ -83,8 +83,3 @@ def key_of(data: bytes) -> int:
     if felt > KEY_MAX:
         raise FeltError("trie key of more than 251 bits")
     return felt
-
-
-def padded(field: HasElements) -> bytes:
-    """The bytes inside a wire message as hashes take them; who hashes them checks that they are a felt."""
-    return field.elements.rjust(HASH_BYTES, b"\0")

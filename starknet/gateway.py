@@ -14,9 +14,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from starknet import classes, commitments, felt
-from starknet.felt import FeltError, FieldMissing, HasElements, P, to_bytes32, to_wire
-from starknet.hashes import keccak
-from starknet.transactions import deployed_address
+from starknet.felt import FeltError, FieldMissing, HasElements, P, to_wire
+from starknet.transactions import deployed_address, message_hash
 from starknet.versions import is_fully_bound, rules_for, wire_rules
 from starknet.wire import sync_pb2 as pb
 
@@ -452,7 +451,7 @@ def _receipt(receipt: Json, tx: Json, message: pb.TransactionInBlock) -> pb.Rece
     common = _receipt_common(receipt, fri=kind.endswith("_v3"))
     if kind == "l1_handler":
         handled = pb.Receipt.L1Handler(common=common)
-        handled.msg_hash.elements = _message_hash(message.l1_handler)
+        handled.msg_hash.elements = message_hash(message.l1_handler)
         return pb.Receipt(l1_handler=handled)
     if kind == "deploy":
         deployed = pb.Receipt.Deploy(common=common, contract_address=_deployed_address(tx))
@@ -467,15 +466,6 @@ def _receipt(receipt: Json, tx: Json, message: pb.TransactionInBlock) -> pb.Rece
 
 def _deployed_address(tx: Json) -> pb.Felt252:
     return _wire(_felt(tx, _json_name("address", "deploy", tx)))
-
-
-def _message_hash(handler: pb.L1HandlerV0) -> bytes:
-    """The hash the L1 core contract knows the message by: Keccak-256 of 32-byte words, 32 bytes."""
-    words = [_int(part) for part in handler.calldata[:1]] or [0]
-    words += [_int(handler.address), _int(handler.nonce), _int(handler.entry_point_selector)]
-    payload = [_int(part) for part in handler.calldata[1:]]
-    words += [len(payload), *payload]
-    return to_bytes32(keccak(b"".join(to_bytes32(word) for word in words)))
 
 
 def _receipt_common(receipt: Json, *, fri: bool) -> pb.Receipt.Common:

@@ -4,10 +4,9 @@ All inputs and outputs are felts: integers, or bytes of 32 where many are hashed
 """
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from itertools import accumulate, chain, pairwise
-from typing import TypeVar
+from itertools import accumulate
 
 import sha3  # safe-pysha3
 
@@ -52,41 +51,6 @@ class Over(IntEnum):
 
 
 Felts = bytes  # of 32 bytes each, joined
-Result = TypeVar("Result")
-Recipe = Generator[tuple[Over, list[Felts]], list[bytes], Result]
-"""A result in the making: yields lists that have to be hashed next, and is sent the hash of each."""
-
-
-def in_step(recipes: Iterable[Recipe[Result]]) -> list[Result]:
-    """The results of all recipes, in order; what they ask for at the same time is hashed in one call.
-
-    Raises what a recipe raises, and FeltError for a felt that is none.
-    """
-    results: dict[int, Result] = {}
-    waiting = list(enumerate(recipes))
-    answers: list[list[bytes] | None] = [None] * len(waiting)
-    while waiting:
-        asking: tuple[list[tuple[int, Recipe[Result]]], ...] = tuple([] for _ in Over)
-        asked: tuple[list[list[Felts]], ...] = tuple([] for _ in Over)
-        for entry, answer in zip(waiting, answers, strict=True):
-            place, recipe = entry
-            try:
-                over, lists = recipe.send(answer)  # type: ignore[arg-type]  # None starts it
-            except StopIteration as end:
-                results[place] = end.value
-            else:
-                asking[over].append(entry)
-                asked[over].append(lists)
-        waiting = list(chain.from_iterable(asking))
-        answers = list(chain.from_iterable(map(_answers, Over, asked)))
-    return [results[place] for place in range(len(results))]
-
-
-def _answers(over: Over, asked: Sequence[list[Felts]]) -> Iterator[list[bytes]]:
-    """The hashes of the lists that were asked for, as they were asked for."""
-    hashes = hash_lists(over, list(chain.from_iterable(asked)))
-    ends = accumulate(map(len, asked), initial=0)
-    return (hashes[start:end] for start, end in pairwise(ends))
 
 
 def hash_lists(over: Over, lists: Sequence[Felts]) -> list[bytes]:

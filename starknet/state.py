@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Protocol
 
 from starknet.commitments import StateDiff
 from starknet.felt import from_bytes, short_string, to_bytes32
-from starknet.hashes import Over, Recipe, in_step, pedersen, poseidon, poseidon_many
+from starknet.hashes import Over, hash_lists, pedersen, poseidon, poseidon_many
 from starknet.trie import Pages, update
 from starknet.versions import rules_for
 
@@ -66,7 +67,7 @@ def apply_leaves(
             storage_root=storage.roots.get(storage_trie(address), old.storage_root),
             nonce=diff.nonces.get(address, old.nonce),
         )
-    leaves = dict(zip(contracts, in_step(map(_contract_leaf, contracts.values())), strict=True))
+    leaves = dict(zip(contracts, _contract_leaves(list(contracts.values())), strict=True))
     contract_trie = update(view.pages, pedersen, {CONTRACT_TRIE: leaves})
     class_trie = update(view.pages, poseidon, {CLASS_TRIE: class_leaves})
     roots = contract_trie.roots[CONTRACT_TRIE], class_trie.roots[CLASS_TRIE]
@@ -84,16 +85,18 @@ def storage_trie(address: int) -> bytes:
 
 def contract_leaf(contract: Contract) -> int:
     """The leaf of a contract in the contract trie; 0 for none."""
-    return in_step([_contract_leaf(contract)])[0]
+    return _contract_leaves([contract])[0]
 
 
-def _contract_leaf(contract: Contract) -> Recipe[int]:
-    if contract == Contract():
-        return 0
-    leaf = to_bytes32(contract.class_hash)
-    for part in (contract.storage_root, contract.nonce, 0):
-        (leaf,) = yield Over.PEDERSEN_PAIR, [leaf + to_bytes32(part)]
-    return from_bytes(leaf)
+def _contract_leaves(contracts: Sequence[Contract]) -> list[int]:
+    """The leaf of each contract, all hashed together."""
+    leaves = [to_bytes32(contract.class_hash) for contract in contracts]
+    parts = ([contract.storage_root, contract.nonce, 0] for contract in contracts)
+    for felts in zip(*parts, strict=True):
+        pairs = map(add, leaves, map(to_bytes32, felts))
+        leaves = hash_lists(Over.PEDERSEN_PAIR, list(pairs))
+    made = zip(contracts, leaves, strict=True)
+    return [0 if contract == Contract() else from_bytes(leaf) for contract, leaf in made]
 
 
 def class_leaf(compiled_class_hash: int) -> int:

@@ -1,61 +1,36 @@
 """Transaction hashes of every era, and what is derived from a transaction's fields (addresses, signature).
 
 A hash is a list of felts under one of two hash functions; ``FORMS`` says for each kind of transaction which list.
-Forms are recipes, so that the transactions of a block are hashed together.
 All functions take wire messages and raise FeltError or FieldMissing where a field is absent or out of range.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from google.protobuf.message import Message
-
 from starknet.felt import (
-    FeltError,
     FieldMissing,
     from_bytes,
-    padded,
     require,
     short_string,
     to_bytes32,
     value,
 )
-from starknet.hashes import Over, Recipe, in_step, pedersen_array, sn_keccak
+from starknet.forms import CHAIN, Bits, Form, Hash, Packed, When, address, pedersen, poseidon
+from starknet.hashes import keccak, pedersen_array, sn_keccak
 from starknet.network import Network
-from starknet.wire.rows import Row, Shape, felt_of, present
-from starknet.wire.sync_pb2 import TransactionInBlock
+from starknet.wire.rows import Chosen, OneOf, Row, Shape, felt_of
+from starknet.wire.sync_pb2 import L1HandlerV0, TransactionInBlock
 
 ADDRESS_LIMIT = 2**251 - 256
 CONSTRUCTOR = sn_keccak(b"constructor")
 DEPLOYING = ("deploy", "deploy_account_v1", "deploy_account_v3")
 
-_CONSTRUCTOR = to_bytes32(CONSTRUCTOR)
-_DECLARE = to_bytes32(short_string("declare"))
-_DEPLOY = to_bytes32(short_string("deploy"))
-_DEPLOY_ACCOUNT = to_bytes32(short_string("deploy_account"))
-_INVOKE = to_bytes32(short_string("invoke"))
-_L1_HANDLER = to_bytes32(short_string("l1_handler"))
-_CONTRACT_ADDRESS = to_bytes32(short_string("STARKNET_CONTRACT_ADDRESS"))
-_GAS_NAMES = tuple(name.rjust(8, b"\0") for name in (b"L1_GAS", b"L2_GAS", b"L1_DATA"))
-_LIMITS = [
-    f"resource_bounds_{gas}_{limit}"
-    for gas in ("l1_gas", "l2_gas", "l1_data_gas")
-    for limit in ("max_amount", "max_price_per_unit")
-]
-_TWO_LIMITS, _THREE_LIMITS = attrgetter(*_LIMITS[:4]), attrgetter(*_LIMITS)
-_AMOUNT_MAX, _PRICE_MAX = to_bytes32(2**64 - 1), to_bytes32(2**128 - 1)
-_ZERO, _ONE, _TWO, _THREE = map(to_bytes32, range(4))
-_MODES = {(nonce, fee): to_bytes32(nonce << 32 | fee) for nonce in (0, 1) for fee in (0, 1)}
-_DEPLOY_VERSIONS = (0, 1)
+_CONTRACT_ADDRESS = short_string("STARKNET_CONTRACT_ADDRESS")
+_ZERO = to_bytes32(0)
 
-SHAPES: dict[str, Shape] = {
-    field.name: Shape(field.message_type)
-    for field in TransactionInBlock.DESCRIPTOR.oneofs_by_name["txn"].fields
-}
-
-# The bytes are the chain id, and what becomes of it.
-Form = Callable[[Row, bytes], Recipe[bytes]]
+_IN_BLOCK = Shape(TransactionInBlock.DESCRIPTOR)
+_KINDS = OneOf(TransactionInBlock.DESCRIPTOR, "txn")
+SHAPES = _KINDS.shapes
 
 
 class Transaction(NamedTuple):
@@ -68,20 +43,16 @@ class Transaction(NamedTuple):
 
 def read_transactions(transactions: Sequence[TransactionInBlock]) -> list[Transaction]:
     """What hashes take of transactions; raises FeltError or FieldMissing."""
-    kinds = list(map(transaction_kind, transactions))
-    bodies = {
-        kind: iter(SHAPES[kind].rows(_of_kind(kind, kinds, transactions))) for kind in set(kinds)
-    }
-    ordered = [next(bodies[kind]) for kind in kinds]
-    stated = [padded(transaction.transaction_hash) for transaction in transactions]
-    return list(map(Transaction, kinds, ordered, stated))
+    rows = _IN_BLOCK.rows(transactions)
+    return read_kinds([row.txn for row in rows], [row.transaction_hash for row in rows])
 
 
-def _of_kind(
-    wanted: str, kinds: Sequence[str], transactions: Sequence[TransactionInBlock]
-) -> list[Message]:
-    pairs = zip(kinds, transactions, strict=True)
-    return [getattr(transaction, kind) for kind, transaction in pairs if kind == wanted]
+def read_kinds(
+    chosen: Sequence[Chosen | None], stated: Sequence[bytes | None]
+) -> list[Transaction]:
+    """As ``read_transactions``, of which kind each is and the hash it came with."""
+    pairs = zip(_KINDS.rows(chosen), stated, strict=True)
+    return [Transaction(kind, body, felt or _ZERO) for (kind, body), felt in pairs]
 
 
 def transaction_hash(
@@ -108,8 +79,7 @@ def hash_all(
     transactions: Sequence[Transaction], network: Network, *, has_version: bool
 ) -> list[bytes]:
     """As ``transaction_hashes``, of transactions that are read already."""
-    chain = network.chain_id_bytes
-    hashes = in_step(FORMS[kind](body, chain) for kind, body, _ in transactions)
+    hashes = _by_kind(FORMS, transactions, network.chain_id_bytes)
     for place, transaction in enumerate(transactions):
         if transaction.stated not in (hashes[place], _ZERO):
             others = _others(transaction, network, has_version)
@@ -120,7 +90,7 @@ def hash_all(
 def hash_by(form: Form, transaction: TransactionInBlock, network: Network) -> int:
     """The hash of a transaction by a form of one's choice."""
     (read,) = read_transactions([transaction])
-    return from_bytes(in_step([form(read.body, network.chain_id_bytes)])[0])
+    return from_bytes(*form.hashes([read.body], network.chain_id_bytes))
 
 
 def transaction_kind(transaction: TransactionInBlock) -> str:
@@ -152,7 +122,8 @@ def deployed_address(transaction: TransactionInBlock) -> int | None:
 
 def deployed_addresses(transactions: Iterable[Transaction]) -> list[bytes]:
     """The addresses that those of the transactions give which deploy, in their order."""
-    return in_step(address_recipe(body) for kind, body, _ in transactions if kind in DEPLOYING)
+    deploying = [transaction for transaction in transactions if transaction.kind in DEPLOYING]
+    return _by_kind(ADDRESSES, deploying, _ZERO)
 
 
 def declared_class(transaction: TransactionInBlock) -> int | None:
@@ -168,13 +139,17 @@ def declared_classes(transactions: Iterable[Transaction]) -> set[int]:
     return {from_bytes(felt_of(body, "class_hash")) for body in declaring}
 
 
-def transaction_tip(transaction: TransactionInBlock) -> int:
+def transaction_tip(transaction: Transaction) -> int:
     """The tip per unit of L2 gas; 0 where the kind has none."""
-    kind = transaction_kind(transaction)
-    if not kind.endswith("_v3"):
-        return 0
-    body = transaction_body(transaction)
-    return int(body.common.tip if kind == "declare_v3" else body.tip)
+    return int(transaction.body.tip) if transaction.kind.endswith("_v3") else 0
+
+
+def message_hash(handler: L1HandlerV0) -> bytes:
+    """The hash by which the core contract on L1 knows an L1 handler's message: Keccak-256 of 32-byte words."""
+    sender, *payload = [to_bytes32(value(part)) for part in handler.calldata] or [_ZERO]
+    fields = (handler.address, handler.nonce, handler.entry_point_selector)
+    head = [sender, *(to_bytes32(value(field)) for field in fields), to_bytes32(len(payload))]
+    return to_bytes32(keccak(b"".join([*head, *payload])))
 
 
 def contract_address(
@@ -182,7 +157,7 @@ def contract_address(
 ) -> int:
     """The address of a contract; ``deployer`` is 0 for deploy and deploy_account transactions."""
     calldata = pedersen_array(constructor_calldata)
-    parts = [from_bytes(_CONTRACT_ADDRESS), deployer, salt, class_hash, calldata]
+    parts = [_CONTRACT_ADDRESS, deployer, salt, class_hash, calldata]
     return pedersen_array(parts) % ADDRESS_LIMIT
 
 
@@ -194,193 +169,114 @@ def get(message: Any, name: str) -> int:
 
 # ---- forms of the hash, one for each kind -----------------------------------------------------------------------
 
+_INVOKE, _DECLARE = short_string("invoke"), short_string("declare")
+_DEPLOY, _DEPLOY_ACCOUNT = short_string("deploy"), short_string("deploy_account")
+_L1_HANDLER = short_string("l1_handler")
 
-def _invoke_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _INVOKE + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain]
-    return whole
-
-
-def _invoke_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _INVOKE + _ONE + felt_of(tx, "sender") + _ZERO + data
-    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
-    return whole
+_CALLDATA = pedersen("calldata")
+_CALL = ("address", "entry_point_selector", _CALLDATA)
+# The address that a deploying transaction gives to its contract; its deployer is 0.
+_ADDRESS = address(_CONTRACT_ADDRESS, 0, "address_salt", "class_hash", _CALLDATA)
 
 
-def _declare_v0(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [b""]
-    head = _DECLARE + _ZERO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
-    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "class_hash")]
-    return whole
+def _gas(name: str) -> Packed:
+    """A bound of one kind of gas: its name, amount and price in one felt, of 64, 64 and 128 bits."""
+    bound = f"resource_bounds_{name}_gas_"
+    amount, price = Bits(bound + "max_amount", 128, 64), Bits(bound + "max_price_per_unit", 0, 128)
+    return Packed(short_string(_GAS_NAMES[name]) << 192, (amount, price))
 
 
-def _declare_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
-    head = _DECLARE + _ONE + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
-    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
-    return whole
+_GAS_NAMES = {"l1": "L1_GAS", "l2": "L2_GAS", "l1_data": "L1_DATA"}
+_FEE = poseidon("tip", _gas("l1"), _gas("l2"), When("resource_bounds_l1_data_gas", _gas("l1_data")))
+_MODES = Packed(
+    0,
+    (
+        Bits("nonce_data_availability_mode", 32, 1),
+        Bits("fee_data_availability_mode", 0, 1),
+    ),
+)
+_PAID = (_FEE, poseidon("paymaster_data"), CHAIN, "nonce", _MODES)  # in all of version 3
+_DEPLOYMENT_DATA = poseidon("account_deployment_data")
+_CLASS = pedersen("class_hash")
 
-
-def _declare_v2(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [felt_of(tx, "class_hash")]
-    head = _DECLARE + _TWO + felt_of(tx, "sender") + _ZERO + data + felt_of(tx, "max_fee")
-    tail = chain + felt_of(tx, "nonce") + felt_of(tx, "compiled_class_hash")
-    (whole,) = yield Over.PEDERSEN, [head + tail]
-    return whole
-
-
-def _deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
-    if tx.version not in _DEPLOY_VERSIONS:
-        raise FeltError(f"deploy transaction of version {tx.version}")
-    address = yield from address_recipe(tx)
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _DEPLOY + to_bytes32(tx.version) + address + _CONSTRUCTOR + data
-    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain]
-    return whole
-
-
-def _deploy_account_v1(tx: Row, chain: bytes) -> Recipe[bytes]:
-    address = yield from address_recipe(tx)
-    given = felt_of(tx, "class_hash") + felt_of(tx, "address_salt") + tx.calldata
-    (data,) = yield Over.PEDERSEN, [given]
-    head = _DEPLOY_ACCOUNT + _ONE + address + _ZERO + data
-    (whole,) = yield Over.PEDERSEN, [head + felt_of(tx, "max_fee") + chain + felt_of(tx, "nonce")]
-    return whole
-
-
-def _l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _L1_HANDLER + _ZERO + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    (whole,) = yield Over.PEDERSEN, [head + _ZERO + chain + felt_of(tx, "nonce")]
-    return whole
-
-
-def _invoke_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
-    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data, tx.calldata]
-    if tx.proof_facts:
-        lists.append(tx.proof_facts)
-    fee, paymaster, *tail = yield Over.POSEIDON, lists
-    head = _v3_head(_INVOKE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
-    (whole,) = yield Over.POSEIDON, [b"".join((head, *tail))]
-    return whole
-
-
-def _declare_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
-    present(tx, "common")
-    lists = [_fee(tx), tx.paymaster_data, tx.account_deployment_data]
-    fee, paymaster, deployment = yield Over.POSEIDON, lists
-    head = _v3_head(_DECLARE, felt_of(tx, "sender"), fee, paymaster, tx, chain)
-    tail = deployment + felt_of(tx, "class_hash") + felt_of(tx, "compiled_class_hash")
-    (whole,) = yield Over.POSEIDON, [head + tail]
-    return whole
-
-
-def _deploy_account_v3(tx: Row, chain: bytes) -> Recipe[bytes]:
-    address = yield from address_recipe(tx)
-    fee, paymaster, data = yield Over.POSEIDON, [_fee(tx), tx.paymaster_data, tx.calldata]
-    head = _v3_head(_DEPLOY_ACCOUNT, address, fee, paymaster, tx, chain)
-    tail = felt_of(tx, "class_hash") + felt_of(tx, "address_salt")
-    (whole,) = yield Over.POSEIDON, [head + data + tail]
-    return whole
-
-
-FORMS: dict[str, Form] = {
-    "invoke_v0": _invoke_v0,
-    "invoke_v1": _invoke_v1,
-    "invoke_v3": _invoke_v3,
-    "declare_v0": _declare_v0,
-    "declare_v1": _declare_v1,
-    "declare_v2": _declare_v2,
-    "declare_v3": _declare_v3,
-    "deploy": _deploy,
-    "deploy_account_v1": _deploy_account_v1,
-    "deploy_account_v3": _deploy_account_v3,
-    "l1_handler": _l1_handler,
+_FORMS: dict[str, Hash] = {
+    "invoke_v0": pedersen(_INVOKE, 0, *_CALL, "max_fee", CHAIN),
+    "invoke_v1": pedersen(_INVOKE, 1, "sender", 0, _CALLDATA, "max_fee", CHAIN, "nonce"),
+    "invoke_v3": poseidon(
+        _INVOKE,
+        3,
+        "sender",
+        *_PAID,
+        _DEPLOYMENT_DATA,
+        poseidon("calldata"),
+        When("proof_facts", poseidon("proof_facts")),
+    ),
+    "declare_v0": pedersen(_DECLARE, 0, "sender", 0, pedersen(), "max_fee", CHAIN, "class_hash"),
+    "declare_v1": pedersen(_DECLARE, 1, "sender", 0, _CLASS, "max_fee", CHAIN, "nonce"),
+    "declare_v2": pedersen(
+        _DECLARE, 2, "sender", 0, _CLASS, "max_fee", CHAIN, "nonce", "compiled_class_hash"
+    ),
+    "declare_v3": poseidon(
+        _DECLARE, 3, "sender", *_PAID, _DEPLOYMENT_DATA, "class_hash", "compiled_class_hash"
+    ),
+    "deploy": pedersen(
+        _DEPLOY, Packed(0, (Bits("version", 0, 1),)), _ADDRESS, CONSTRUCTOR, _CALLDATA, 0, CHAIN
+    ),
+    "deploy_account_v1": pedersen(
+        _DEPLOY_ACCOUNT,
+        1,
+        _ADDRESS,
+        0,
+        pedersen("class_hash", "address_salt", "calldata"),
+        "max_fee",
+        CHAIN,
+        "nonce",
+    ),
+    "deploy_account_v3": poseidon(
+        _DEPLOY_ACCOUNT,
+        3,
+        _ADDRESS,
+        *_PAID,
+        poseidon("calldata"),
+        "class_hash",
+        "address_salt",
+    ),
+    "l1_handler": pedersen(_L1_HANDLER, 0, *_CALL, 0, CHAIN, "nonce"),
 }
 
+# Of the first months: no version, no fee.
+_OLD_INVOKE = pedersen(_INVOKE, *_CALL, CHAIN)
+_OLD_FORMS: dict[str, tuple[Hash, ...]] = {
+    "invoke_v0": (_OLD_INVOKE,),
+    "deploy": (pedersen(_DEPLOY, _ADDRESS, CONSTRUCTOR, _CALLDATA, CHAIN),),
+    # before 0.7 a message from L1 was hashed as an invoke
+    "l1_handler": (pedersen(_L1_HANDLER, *_CALL, CHAIN, "nonce"), _OLD_INVOKE),
+}
 
-# ---- forms of the first months: no version, no fee --------------------------------------------------------------
-
-
-def _old_invoke(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _INVOKE + felt_of(tx, "address") + felt_of(tx, "entry_point_selector")
-    (whole,) = yield Over.PEDERSEN, [head + data + chain]
-    return whole
-
-
-def _old_deploy(tx: Row, chain: bytes) -> Recipe[bytes]:
-    address = yield from address_recipe(tx)
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    (whole,) = yield Over.PEDERSEN, [_DEPLOY + address + _CONSTRUCTOR + data + chain]
-    return whole
-
-
-def _old_l1_handler(tx: Row, chain: bytes) -> Recipe[bytes]:
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    head = _L1_HANDLER + felt_of(tx, "address") + felt_of(tx, "entry_point_selector") + data
-    (whole,) = yield Over.PEDERSEN, [head + chain + felt_of(tx, "nonce")]
-    return whole
-
-
+FORMS: dict[str, Form] = {kind: Form(SHAPES[kind], whole) for kind, whole in _FORMS.items()}
 OLD_FORMS: dict[str, tuple[Form, ...]] = {
-    "invoke_v0": (_old_invoke,),
-    "deploy": (_old_deploy,),
-    "l1_handler": (
-        _old_l1_handler,
-        _old_invoke,
-    ),  # before 0.7 a message from L1 was hashed as an invoke
+    kind: tuple(Form(SHAPES[kind], whole) for whole in forms) for kind, forms in _OLD_FORMS.items()
 }
+ADDRESSES: dict[str, Form] = {kind: Form(SHAPES[kind], _ADDRESS) for kind in DEPLOYING}
 
 
-def _others(transaction: Transaction, network: Network, has_version: bool) -> list[bytes]:
+def _by_kind(
+    forms: Mapping[str, Form], transactions: Sequence[Transaction], chain: bytes
+) -> list[bytes]:
+    """The hash of each transaction by the form of its kind, all of a kind in one call."""
+    bodies: dict[str, list[Row]] = {}
+    for kind, body, _ in transactions:
+        bodies.setdefault(kind, []).append(body)
+    found = {kind: iter(forms[kind].hashes(rows, chain)) for kind, rows in bodies.items()}
+    return [next(found[kind]) for kind, _, _ in transactions]
+
+
+def _others(transaction: Transaction, network: Network, has_version: bool) -> Iterator[bytes]:
     """The hashes that an early block may have used in place of the modern one."""
-    kind, tx, _ = transaction
-    forms: Sequence[Form] = () if has_version else OLD_FORMS.get(kind, ())
-    further = [to_bytes32(short_string(name)) for name in network.transaction_chain_ids]
-    recipes = [form(tx, network.chain_id_bytes) for form in forms]
-    recipes += [form(tx, chain) for chain in further for form in (FORMS[kind], *forms)]
-    return in_step(recipes)
-
-
-# ---- parts that forms share -------------------------------------------------------------------------------------
-
-
-def address_recipe(tx: Row) -> Recipe[bytes]:
-    """The address that a transaction of a deploying kind gives to its contract; its deployer is 0."""
-    (data,) = yield Over.PEDERSEN, [tx.calldata]
-    origin = _CONTRACT_ADDRESS + _ZERO + felt_of(tx, "address_salt")
-    (full,) = yield Over.PEDERSEN, [origin + felt_of(tx, "class_hash") + data]
-    return to_bytes32(from_bytes(full) % ADDRESS_LIMIT)
-
-
-def _v3_head(
-    prefix: bytes, address: bytes, fee: bytes, paymaster: bytes, tx: Row, chain: bytes
-) -> bytes:
-    head = prefix + _THREE + address + fee + paymaster + chain
-    return head + felt_of(tx, "nonce") + _modes(tx)
-
-
-def _fee(tx: Row) -> bytes:
-    """The tip, then of each kind of gas its name, amount and price in one felt, of 64, 64 and 128 bits."""
-    if not (tx.resource_bounds_l1_gas and tx.resource_bounds_l2_gas):
-        raise FieldMissing("resource bounds of L1 gas or L2 gas are missing")
-    limits = _THREE_LIMITS(tx) if tx.resource_bounds_l1_data_gas else _TWO_LIMITS(tx)
-    if None in limits:
-        raise FieldMissing("resource bound without its amount or its price")
-    amounts, prices = limits[::2], limits[1::2]
-    if max(amounts) > _AMOUNT_MAX or max(prices) > _PRICE_MAX:
-        raise FeltError("resource bound of more than 64 (amount) or 128 (price) bits")
-    parts = [to_bytes32(tx.tip)]
-    for name, amount, price in zip(_GAS_NAMES, amounts, prices, strict=False):
-        parts += name, amount[24:], price[16:]
-    return b"".join(parts)
-
-
-def _modes(tx: Row) -> bytes:
-    modes = tx.nonce_data_availability_mode, tx.fee_data_availability_mode
-    if modes not in _MODES:
-        raise FieldMissing("data availability mode is neither L1 nor L2")
-    return _MODES[modes]
+    kind, body, _ = transaction
+    old: Sequence[Form] = () if has_version else OLD_FORMS.get(kind, ())
+    for form in old:
+        yield from form.hashes([body], network.chain_id_bytes)
+    for name in network.transaction_chain_ids:
+        for form in (FORMS[kind], *old):
+            yield from form.hashes([body], to_bytes32(short_string(name)))

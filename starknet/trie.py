@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import NamedTuple
 
-from starknet.felt import HASH_BYTES, from_bytes, to_bytes32
+from starknet.felt import HASH_BYTES, P, from_bytes, to_bytes32
 from starknet.hashes import KERNEL_KINDS, PairHash
 from starknet.native import trie_update
 
@@ -117,6 +117,13 @@ def way(read: ReadPages, name: bytes, key: int) -> tuple[list[Node], int]:
         sides = _links(body, level + 1, 2)
         nodes.append(Binary(sides[0].hash, sides[1].hash))
         link = sides[key >> HEIGHT - level - 1 & 1]
+
+
+def node_hash(node: Node, pair: PairHash) -> int:
+    """The hash by which the node above, or the trie's root, knows a node."""
+    if isinstance(node, Binary):
+        return pair(node.left, node.right)
+    return (pair(node.child, node.path) + node.length) % P
 
 
 class _Link(NamedTuple):

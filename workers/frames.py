@@ -1,10 +1,13 @@
 """The messages inside a part's body, with the limits of the sync protocols; a broken one is its sender's fault."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from broker.codec import Body
+from starknet.felt import FeltError
 from starknet.wire.delimited import MalformedBody, spans
 from starknet.wire.parse import MalformedMessage, Parsed, parse_all
+from starknet.wire.rows import OneOf
 from workers.component import Component
 from workers.errors import PeerFault
 
@@ -17,12 +20,15 @@ def frames(body: Body, number: int, component: Component) -> Iterator[tuple[int,
 
     Raises ``PeerFault`` (``<component>.malformed``) for a broken length or a message over the limit.
     """
-    message_max = CLASS_BYTES_MAX if component is Component.CLASSES else MESSAGE_BYTES_MAX
-    try:
-        for start, payload, end in spans(body, message_max):
-            yield start, end, bytes(body[payload:end])
-    except MalformedBody as broken:
-        raise PeerFault(f"{component}.malformed", number, (component,), str(broken)) from broken
+    with _reading(number, component):
+        for start, payload, end in spans(body, _message_max(component)):
+            yield start, end, body[payload:end]
+
+
+def payloads(body: Body, number: int, component: Component) -> list[bytes]:
+    """The messages of a body; raise ``PeerFault`` as ``frames`` does."""
+    with _reading(number, component):
+        return [body[payload:end] for _, payload, end in spans(body, _message_max(component))]
 
 
 def decode(kind: type[Parsed], payload: bytes, number: int, component: Component) -> Parsed:
@@ -32,14 +38,29 @@ def decode(kind: type[Parsed], payload: bytes, number: int, component: Component
 
 def decode_all(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:
     """Decode all messages of a body; raise ``PeerFault`` (``<component>.malformed``) for a broken one."""
-    payloads = [payload for _, _, payload in frames(body, number, component)]
-    return _decode(kind, payloads, number, component)
+    return _decode(kind, payloads(body, number, component), number, component)
+
+
+def carried(oneof: OneOf, name: str, body: Body, number: int, component: Component) -> list[bytes]:
+    """What all messages of a body carry under a name, undecoded; raise ``PeerFault`` as ``decode_all`` does."""
+    with _reading(number, component):
+        return oneof.members(name, payloads(body, number, component))
 
 
 def _decode(
     kind: type[Parsed], payloads: Iterable[bytes], number: int, component: Component
 ) -> list[Parsed]:
-    try:
+    with _reading(number, component):
         return parse_all(kind, payloads)
-    except MalformedMessage as broken:
+
+
+def _message_max(component: Component) -> int:
+    return CLASS_BYTES_MAX if component is Component.CLASSES else MESSAGE_BYTES_MAX
+
+
+@contextmanager
+def _reading(number: int, component: Component) -> Iterator[None]:
+    try:
+        yield
+    except (MalformedBody, MalformedMessage, FeltError) as broken:
         raise PeerFault(f"{component}.malformed", number, (component,), str(broken)) from broken

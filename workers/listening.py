@@ -8,14 +8,19 @@ class CannotListen(Exception):
     """The address cannot be had; the text says why."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket on ``host`` and ``port`` (0: any); raises ``CannotListen``."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket on ``host`` and ``port`` (0: any); raises ``CannotListen``.
+
+    A ``shared`` one leaves room for others of this user, which all say so; the kernel deals connections out.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # asyncio sends small answers without delay only on sockets whose protocol is named
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
             bound.listen()
         except OSError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from broker.codec import Body
 from starknet.block import RuleBroken, check_block
 from starknet.felt import to_bytes32
+from starknet.wire.rows import OneOf
 from starknet.wire.sync_pb2 import (
     BlockHeadersResponse,
     ClassesResponse,
@@ -15,9 +16,12 @@ from starknet.wire.sync_pb2 import (
 from workers import hash_table
 from workers.component import Component
 from workers.errors import PeerFault
-from workers.frames import decode_all
+from workers.frames import carried, decode_all
 from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
+
+TRANSACTIONS = OneOf(TransactionsResponse.DESCRIPTOR, "transaction_message")
+EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
 
 
 def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]:
@@ -28,10 +32,14 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
         raise PeerFault("headers.number", number, (Component.HEADERS,))
     state_diff = decode_all(StateDiffsResponse, block.state_diff, number, Component.STATE_DIFFS)
     classes = decode_all(ClassesResponse, block.classes, number, Component.CLASSES)
-    transactions = decode_all(
-        TransactionsResponse, block.transactions, number, Component.TRANSACTIONS
+    transactions = carried(
+        TRANSACTIONS,
+        "transaction_with_receipt",
+        block.transactions,
+        number,
+        Component.TRANSACTIONS,
     )
-    events = decode_all(EventsResponse, block.events, number, Component.EVENTS)
+    events = carried(EVENTS, "event", block.events, number, Component.EVENTS)
     try:
         checked = check_block(
             settings.network,
@@ -39,8 +47,8 @@ def verify(settings: Settings, block: BlockAssembled) -> Iterator[BlockVerified]
             headers[0].header,
             state_diff,
             [getattr(message, "class") for message in classes],
-            [message.transaction_with_receipt for message in transactions],
-            [message.event for message in events],
+            transactions,
+            events,
             _table_hash(settings, number),
         )
     except RuleBroken as broken:

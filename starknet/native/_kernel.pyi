@@ -61,13 +61,23 @@ def ecdsa_verify(signatures: Buffer, /) -> bytes:
     """n x (key's x, message, r, s) to n bytes of 1 or 0; numbers out of range make 0, either y of x will do."""
 
 def wire_rows(plan: bytes, messages: Sequence[bytes], /) -> list[tuple[Any, ...]]:
-    """A row of values for each protobuf message, one value for each field of the plan.
+    """A row of values for each protobuf message, one value for each field of the plan but members.
 
     The plan has three bytes for each field: its number, its kind, and how many of the fields that follow lie
     within it. Kinds and their values: 0, a message that is a felt: 32 bytes below P, None where absent; 1, any
     number of them: joined, None where the message that would hold them is absent; 2 and 3, a varint of 32 or 64
-    bits: an integer, 0 where absent; 4, bytes or text: bytes or None; 5, a message: whether it is there; 6, any
-    number of messages: a list of their bytes. Also raises ValueError where a message is not well-formed.
+    bits: an integer, 0 where absent; 4 and 5, bytes and text: bytes or None; 6, a message: whether it is there; 7,
+    any number of messages: a list of their bytes; 8, a oneof, numbered 0, and within it its members, of kind 9,
+    which have no value of their own: None, or (place among the members, bytes) of the one that is there. Also
+    raises ValueError where a message is not as every encoder writes it.
+    """
+
+def form_hashes(form: bytes, constants: bytes, rows: Iterable[tuple[Any, ...]], /) -> list[bytes]:
+    """The hash of each row by a form.
+
+    A form is steps of four bytes, which `forms.c` explains: lists of a row's felts, of constants and of hashes of
+    lists of earlier rounds; the hash of the last list is the row's. Raises LookupError with the number of a column
+    that has no value, ValueError for a value that is no felt or has more bits than its place.
     """
 
 def wire_spans(
@@ -83,3 +93,6 @@ def choose(adx: bool, wide: bool, /) -> tuple[bool, bool]:
 
     For tests and measurements: not while another thread hashes.
     """
+
+def felts_json(felts: Buffer, /) -> bytes:
+    """n felts as the JSON text of a list of n strings: 0x and hex digits without leading zeros."""

@@ -84,6 +84,10 @@ int wide_pedersen(fe *out, const fe *in, size_t n, void *room);
 /* n pairs by either hash; 0 if there is no memory. */
 int hash_batch(hash_kind kind, fe *out, const fe *in, size_t n);
 
+/* n lists, list i of felts starts[i] ... starts[i + 1] - 1, plain and below p: by Pedersen folded from 0 and then
+ * over the length, by Poseidon the sponge. 0 if there is no memory; pedersen_prepare first. */
+int hash_lists(hash_kind kind, const fe *felts, const uint64_t *starts, size_t n, fe *out);
+
 /* --- ECDSA: one byte for each of n (x, z, r, s); ecdsa_prepare first --- */
 #define SIGNATURE_FELTS 4
 void ecdsa_verify_many(uint8_t *out, const uint8_t *in, size_t n);

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "forms.h"
 #include "kernel.h"
 #include "wire.h"
 
@@ -385,126 +386,36 @@ static int lists_of(lists *l, const char *name, PyObject *const *args, Py_ssize_
     return 0;
 }
 
-/* A chain under way. */
-typedef struct {
-    uint64_t start, length;
-    size_t place;
-} chain;
-
-static int longest_first(const void *a, const void *b)
+static PyObject *hashes_of_lists(hash_kind kind, const char *name, PyObject *const *args, Py_ssize_t n)
 {
-    const uint64_t x = ((const chain *)a)->length, y = ((const chain *)b)->length;
-    return (x < y) - (x > y);
-}
+    PyObject *result = NULL;
+    lists l;
+    fe *hashes;
 
-static void order_chains(const lists *l, chain *chains)
-{
-    for (size_t i = 0; i < l->n; i++)
-        chains[i] = (chain){l->starts[i], l->starts[i + 1] - l->starts[i], i};
-    qsort(chains, l->n, sizeof *chains, longest_first);
-}
-
-/* Felt i of a list followed by 1 and noughts. */
-static fe padded(const lists *l, const chain *c, uint64_t i)
-{
-    return i < c->length ? l->felts[c->start + i] : (fe){{i == c->length, 0, 0, 0}};
-}
-
-static void add_plain(fe *a, const fe *b)
-{
-    static const fe p = {{1, 0, 0, P3}};
-    fe_add(a, a, b);
-    if (!fe_below(a, 1))
-        fe_take(a, a, &p);
-}
-
-/* All sponges take two felts a step; the longest list lasts longest. */
-static void poseidon_lists(const lists *l, chain *chains, fe (*states)[3], fe *out)
-{
-    size_t active = l->n;
-
-    order_chains(l, chains);
-    memset(states, 0, l->n * sizeof *states);
-    for (uint64_t step = 0; active; step++) {
-        for (size_t i = 0; i < active; i++)
-            for (unsigned j = 0; j < 2; j++) {
-                const fe felt = padded(l, &chains[i], 2 * step + j);
-                add_plain(&states[i][j], &felt);
-            }
-        poseidon_permute_many(states, active);
-        for (; active && chains[active - 1].length / 2 == step; active--)
-            out[chains[active - 1].place] = states[active - 1][0];
+    if (!prepare_kind(kind) || !lists_of(&l, name, args, n))
+        return NULL;
+    hashes = room_for(l.n, sizeof *hashes);
+    if (hashes) {
+        int done;
+        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n] / (kind == POSEIDON ? 2 : 1),
+                          done = hash_lists(kind, l.felts, l.starts, l.n, hashes));
+        if (done)
+            result = bytes_of_felts(hashes, l.n);
+        else
+            PyErr_NoMemory();
     }
+    PyMem_RawFree(hashes);
+    lists_free(&l);
+    return result;
 }
 
 static PyObject *py_poseidon_many(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
 {
-    PyObject *result = NULL;
-    lists l;
-    chain *chains;
-    fe *work;
-
-    if (!lists_of(&l, "poseidon_many", args, n))
-        return NULL;
-    chains = room_for(l.n, sizeof *chains);
-    work = chains ? room_for(l.n, 4 * sizeof *work) : NULL;
-    if (work) {
-        fe(*states)[3] = (fe(*)[3])(work + l.n);
-        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n] / 2, poseidon_lists(&l, chains, states, work));
-        result = bytes_of_felts(work, l.n);
-    }
-    PyMem_RawFree(chains);
-    PyMem_RawFree(work);
-    lists_free(&l);
-    return result;
+    return hashes_of_lists(POSEIDON, "poseidon_many", args, n);
 }
-
-/* A chain is sequential; all of them together take one step a round, the longest lasting longest. */
-static int pedersen_lists(const lists *l, chain *chains, fe *pairs, fe *out)
-{
-    size_t active = l->n;
-
-    order_chains(l, chains);
-    memset(out, 0, l->n * sizeof *out);
-    for (uint64_t step = 0; active; step++) {
-        for (size_t i = 0; i < active; i++) {
-            const chain *c = &chains[i];
-            pairs[2 * i] = out[c->place];
-            pairs[2 * i + 1] = step < c->length ? l->felts[c->start + step] : (fe){{c->length, 0, 0, 0}};
-        }
-        if (!hash_batch(PEDERSEN, pairs, pairs, active))
-            return 0;
-        for (size_t i = 0; i < active; i++)
-            out[chains[i].place] = pairs[i];
-        while (active && chains[active - 1].length == step)
-            active--;
-    }
-    return 1;
-}
-
 static PyObject *py_pedersen_chains(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
 {
-    PyObject *result = NULL;
-    lists l;
-    chain *chains;
-    fe *work;
-
-    if (!prepare_kind(PEDERSEN) || !lists_of(&l, "pedersen_chains", args, n))
-        return NULL;
-    chains = room_for(l.n, sizeof *chains);
-    work = chains ? room_for(l.n, 3 * sizeof *work) : NULL;
-    if (work) {
-        int done;
-        MAYBE_WITHOUT_GIL(l.n + l.starts[l.n], done = pedersen_lists(&l, chains, work + l.n, work));
-        if (done)
-            result = bytes_of_felts(work, l.n);
-        else
-            PyErr_NoMemory();
-    }
-    PyMem_RawFree(chains);
-    PyMem_RawFree(work);
-    lists_free(&l);
-    return result;
+    return hashes_of_lists(PEDERSEN, "pedersen_chains", args, n);
 }
 
 /* --- Tries --- */
@@ -819,6 +730,18 @@ static PyObject *py_wire_spans(PyObject *Py_UNUSED(self), PyObject *const *args,
     return wire_spans(args[0], numbers[0], numbers[1], numbers[2]);
 }
 
+/* --- Forms --- */
+
+static PyObject *py_form_hashes(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t n)
+{
+    return check_count("form_hashes", n, 3) && prepare_kind(PEDERSEN) ? form_hashes(args[0], args[1], args[2]) : NULL;
+}
+
+static PyObject *py_felts_json(PyObject *Py_UNUSED(self), PyObject *felts)
+{
+    return felts_json(felts);
+}
+
 /* --- Parts for tests, in the build with HERA_CHECKED only --- */
 
 #ifdef HERA_CHECKED
@@ -934,6 +857,8 @@ static PyMethodDef methods[] = {
     FAST(choose),
     FAST(wire_rows),
     FAST(wire_spans),
+    FAST(form_hashes),
+    ONE_ARGUMENT(felts_json),
 #ifdef HERA_CHECKED
     FAST(field),
     FAST(curve),

@@ -1,14 +1,15 @@
-/* Protobuf messages read as protobuf reads them, straight to rows of what hashes take.
+/* Protobuf messages straight to rows of what hashes take.
  *
- * As there, the last of several values of a field counts, messages of one field are merged, and what the plan does
- * not name, or names with another wire type, is skipped. */
+ * What is read here protobuf reads alike. It reads more than that: numbers not in their shortest form, groups, a
+ * field that comes twice or with another wire type, several members of a oneof. No encoder writes any of it, so that
+ * it is refused here, and there is nothing that two readers could take for different things. Fields that the plan
+ * does not name are skipped. */
 #include "wire.h"
 
 #include <string.h>
 
 #include "field.h"
 
-#define DEPTH_MAX 100 /* of groups in each other, as protobuf's own limit */
 #define VARINT_BYTES_MAX 10
 #define TAG_MAX UINT32_MAX
 #define COLUMNS_MAX 255
@@ -16,10 +17,11 @@
 #define FELTS_AT_FIRST 16
 #define SPAN_LENGTH_BYTES_MAX 5
 
-typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, MESSAGE, MESSAGES, KINDS } field_kind;
-typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 } wire_type;
+typedef enum { FELT, FELTS, NUMBER32, NUMBER64, BYTES, TEXT, MESSAGE, MESSAGES, ONE_OF, MEMBER, KINDS } field_kind;
+typedef enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 } wire_type; /* and groups, which nobody uses */
 
-/* A field of the plan; the fields of a message follow it, `below` says how many there are at all depths. */
+/* A field of the plan; the fields of a message follow it, `below` says how many there are at all depths. So do the
+ * members of a ONE_OF, which has no number of its own. */
 typedef struct {
     uint8_t number, kind, below;
 } field;
@@ -36,12 +38,14 @@ typedef struct {
     uint8_t felt[FELT_BYTES];
     uint8_t *felts;
     size_t count, room; /* felts */
+    size_t member;      /* its place in the plan */
     PyObject *messages;
 } cell;
 
 typedef struct {
     const field *fields;
     cell *cells;
+    size_t members; /* fields without a column */
 } reader;
 
 static int malformed(void)
@@ -58,8 +62,8 @@ static int read_varint(span *in, uint64_t *number)
     for (unsigned i = 0; i < VARINT_BYTES_MAX && in->at < in->end; i++) {
         const uint8_t byte = *in->at++;
         *number |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (byte < 0x80)
-            return i < VARINT_BYTES_MAX - 1 || byte <= 1 ? 1 : malformed();
+        if (byte < 0x80) /* the last one of ten holds one bit; a nought would not be needed */
+            return (byte || !i) && (i < VARINT_BYTES_MAX - 1 || byte == 1) ? 1 : malformed();
     }
     return malformed();
 }
@@ -94,10 +98,9 @@ static int skip_bytes(span *in, ptrdiff_t bytes)
     return 1;
 }
 
-static int skip(span *in, uint32_t number, wire_type type, int depth)
+static int skip(span *in, wire_type type)
 {
     uint64_t unused;
-    uint32_t inner;
     span inside;
 
     switch (type) {
@@ -109,16 +112,6 @@ static int skip(span *in, uint32_t number, wire_type type, int depth)
         return skip_bytes(in, 4);
     case LENGTH:
         return read_length(in, &inside);
-    case GROUP:
-        while (depth < DEPTH_MAX) {
-            if (!read_tag(in, &inner, &type))
-                return 0;
-            if (type == GROUP_END)
-                return inner == number ? 1 : malformed();
-            if (!skip(in, inner, type, depth + 1))
-                return 0;
-        }
-        return malformed();
     default:
         return malformed();
     }
@@ -126,7 +119,7 @@ static int skip(span *in, uint32_t number, wire_type type, int depth)
 
 /* --- Felts --- */
 
-/* The felt of a message that is one; left as it is where the message does not say. */
+/* The felt of a message that is one; 0 where the message does not say. */
 static int read_felt(uint8_t *felt, span in)
 {
     span bytes = {NULL, NULL};
@@ -138,18 +131,19 @@ static int read_felt(uint8_t *felt, span in)
     while (in.at < in.end) {
         if (!read_tag(&in, &number, &type))
             return 0;
-        if (!(number == ELEMENTS && type == LENGTH ? read_length(&in, &bytes) : skip(&in, number, type, 0)))
+        if (number == ELEMENTS && (type != LENGTH || bytes.at))
+            return malformed();
+        if (!(number == ELEMENTS ? read_length(&in, &bytes) : skip(&in, type)))
             return 0;
     }
-    if (!bytes.at)
-        return 1;
     size = (size_t)(bytes.end - bytes.at);
     if (size > FELT_BYTES) {
         PyErr_SetString(PyExc_ValueError, "felt of more than 32 bytes");
         return 0;
     }
     memset(felt, 0, FELT_BYTES - size);
-    memcpy(felt + FELT_BYTES - size, bytes.at, size);
+    if (size)
+        memcpy(felt + FELT_BYTES - size, bytes.at, size);
     fe_load(&loaded, felt);
     if (fe_below(&loaded, 1))
         return 1;
@@ -169,7 +163,6 @@ static int add_felt(cell *c, span in)
         c->felts = felts;
         c->room = room;
     }
-    memset(c->felts + c->count * FELT_BYTES, 0, FELT_BYTES);
     return read_felt(c->felts + c->count++ * FELT_BYTES, in);
 }
 
@@ -188,6 +181,36 @@ static int add_message(cell *c, span in)
     return !failed;
 }
 
+/* Which of several messages is there. */
+static int choose_member(reader *r, size_t place, span in)
+{
+    size_t head = place;
+    cell *c;
+
+    while (r->fields[head].kind != ONE_OF)
+        head--;
+    c = &r->cells[head];
+    if (c->present)
+        return malformed();
+    c->present = 1;
+    c->member = place - head - 1;
+    c->bytes = in;
+    return 1;
+}
+
+static int is_text(span in)
+{
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)in.at, in.end - in.at, NULL);
+    if (text) {
+        Py_DECREF(text);
+        return 1;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
+        return 0;
+    PyErr_Clear();
+    return malformed();
+}
+
 static int read_message(reader *r, size_t first, size_t end, span in);
 
 static int read_field(reader *r, size_t place, span *in)
@@ -197,6 +220,9 @@ static int read_field(reader *r, size_t place, span *in)
     span inside;
 
     if (f->kind == NUMBER32 || f->kind == NUMBER64) {
+        if (c->present)
+            return malformed();
+        c->present = 1;
         if (!read_varint(in, &c->number))
             return 0;
         if (f->kind == NUMBER32)
@@ -206,28 +232,42 @@ static int read_field(reader *r, size_t place, span *in)
     if (!read_length(in, &inside))
         return 0;
     switch (f->kind) {
-    case FELT:
-        if (!c->present)
-            memset(c->felt, 0, FELT_BYTES);
-        c->present = 1;
-        return read_felt(c->felt, inside);
     case FELTS:
         return add_felt(c, inside);
-    case MESSAGE:
-        c->present = 1;
-        return read_message(r, place + 1, place + 1 + f->below, inside);
     case MESSAGES:
         return add_message(c, inside);
+    case MEMBER:
+        return choose_member(r, place, inside);
     default:
-        c->present = 1;
+        break;
+    }
+    if (c->present)
+        return malformed();
+    c->present = 1;
+    switch (f->kind) {
+    case FELT:
+        return read_felt(c->felt, inside);
+    case MESSAGE:
+        return read_message(r, place + 1, place + 1 + f->below, inside);
+    default:
         c->bytes = inside;
-        return 1;
+        return f->kind != TEXT || is_text(inside);
     }
 }
 
 static wire_type type_of(const field *f)
 {
     return f->kind == NUMBER32 || f->kind == NUMBER64 ? VARINT : LENGTH;
+}
+
+/* The place of the field with that number, or `end`. */
+static size_t find_field(const reader *r, size_t first, size_t end, uint32_t number)
+{
+    size_t place = first;
+
+    while (place < end && r->fields[place].number != number)
+        place += r->fields[place].kind == ONE_OF ? 1 : 1 + r->fields[place].below;
+    return place;
 }
 
 /* The message whose fields are `first` ... `end` - 1 of the plan. */
@@ -244,10 +284,10 @@ static int read_message(reader *r, size_t first, size_t end, span in)
         if (!read_tag(&in, &number, &type))
             return 0;
         if (place == end || r->fields[place].number != number) /* the same again is likeliest */
-            for (place = first; place < end && r->fields[place].number != number;)
-                place += 1 + r->fields[place].below;
-        if (!(place < end && type_of(&r->fields[place]) == type ? read_field(r, place, &in)
-                                                               : skip(&in, number, type, 0)))
+            place = find_field(r, first, end, number);
+        if (place < end && type_of(&r->fields[place]) != type)
+            return malformed();
+        if (!(place < end ? read_field(r, place, &in) : skip(&in, type)))
             return 0;
     }
     return 1;
@@ -280,6 +320,8 @@ static PyObject *take(const field *f, cell *c)
     }
     if (!present)
         Py_RETURN_NONE;
+    if (f->kind == ONE_OF)
+        return Py_BuildValue("ny#", (Py_ssize_t)c->member, (const char *)c->bytes.at, c->bytes.end - c->bytes.at);
     if (f->kind == FELT)
         return PyBytes_FromStringAndSize((const char *)c->felt, FELT_BYTES);
     if (f->kind == FELTS)
@@ -298,25 +340,30 @@ static PyObject *row(reader *r, size_t columns, PyObject *message)
     in.end = in.at + PyBytes_GET_SIZE(message);
     if (!read_message(r, 0, columns, in))
         return NULL;
-    result = PyTuple_New((Py_ssize_t)columns);
-    for (size_t i = 0; result && i < columns; i++) {
-        PyObject *value = take(&r->fields[i], &r->cells[i]);
+    result = PyTuple_New((Py_ssize_t)(columns - r->members));
+    for (size_t i = 0, n = 0; result && i < columns; i++) {
+        PyObject *value;
+        if (r->fields[i].kind == MEMBER)
+            continue;
+        value = take(&r->fields[i], &r->cells[i]);
         if (value)
-            PyTuple_SET_ITEM(result, (Py_ssize_t)i, value);
+            PyTuple_SET_ITEM(result, (Py_ssize_t)n++, value);
         else
             Py_CLEAR(result);
     }
     return result;
 }
 
-/* Whether fields lie in their messages, messages within each other. */
-static int is_plan(const field *fields, size_t first, size_t end)
+/* Whether fields lie in their messages, messages within each other, and members, and only they, in a ONE_OF. */
+static int is_plan(const field *fields, size_t first, size_t end, int in_one_of)
 {
     for (size_t i = first; i < end; i += 1 + fields[i].below) {
-        const size_t inner_end = i + 1 + fields[i].below;
-        if (fields[i].kind >= KINDS || inner_end > end || (fields[i].below && fields[i].kind != MESSAGE))
+        const field *f = &fields[i];
+        const size_t inner_end = i + 1 + f->below;
+        if (f->kind >= KINDS || inner_end > end || (f->kind == MEMBER) != in_one_of
+            || (f->below && f->kind != MESSAGE && f->kind != ONE_OF) || (f->kind == ONE_OF && f->number))
             return 0;
-        if (!is_plan(fields, i + 1, inner_end))
+        if (!is_plan(fields, i + 1, inner_end, f->kind == ONE_OF))
             return 0;
     }
     return 1;
@@ -348,8 +395,11 @@ PyObject *wire_rows(PyObject *plan, PyObject *messages)
     columns = (size_t)PyBytes_GET_SIZE(plan) / sizeof(field);
     r.fields = (const field *)PyBytes_AS_STRING(plan);
     if ((size_t)PyBytes_GET_SIZE(plan) != columns * sizeof(field) || columns > COLUMNS_MAX
-        || !is_plan(r.fields, 0, columns))
+        || !is_plan(r.fields, 0, columns, 0))
         return PyErr_Format(PyExc_ValueError, "not a plan");
+    r.members = 0;
+    for (size_t i = 0; i < columns; i++)
+        r.members += r.fields[i].kind == MEMBER;
     sequence = PySequence_Fast(messages, "messages are a sequence of bytes");
     if (!sequence)
         return NULL;
@@ -431,6 +481,63 @@ PyObject *wire_spans(PyObject *body, Py_ssize_t start, Py_ssize_t count, Py_ssiz
                 Py_CLEAR(result);
             Py_XDECREF(found);
         }
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+/* --- JSON --- */
+
+#define QUOTED_BYTES_MAX (sizeof "\"0x\"," - 1 + 2 * FELT_BYTES)
+
+/* A felt as text: quoted, 0x, hex digits without leading zeros. The end of what was written. */
+static char *quote_felt(char *out, const uint8_t *felt)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t i = 0;
+
+    while (i < FELT_BYTES - 1 && !felt[i])
+        i++;
+    memcpy(out, "\"0x", 3);
+    out += 3;
+    if (felt[i] >> 4)
+        *out++ = digits[felt[i] >> 4];
+    *out++ = digits[felt[i] & 15];
+    while (++i < FELT_BYTES) {
+        *out++ = digits[felt[i] >> 4];
+        *out++ = digits[felt[i] & 15];
+    }
+    *out++ = '"';
+    return out;
+}
+
+PyObject *felts_json(PyObject *felts)
+{
+    PyObject *result;
+    Py_buffer view;
+    char *begin, *out;
+
+    if (PyObject_GetBuffer(felts, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (view.len % FELT_BYTES) {
+        PyBuffer_Release(&view);
+        return PyErr_Format(PyExc_ValueError, "felts are 32 bytes each");
+    }
+    if (view.len / FELT_BYTES > (PY_SSIZE_T_MAX - 2) / (Py_ssize_t)QUOTED_BYTES_MAX) {
+        PyBuffer_Release(&view);
+        return PyErr_NoMemory();
+    }
+    result = PyBytes_FromStringAndSize(NULL, 2 + view.len / FELT_BYTES * (Py_ssize_t)QUOTED_BYTES_MAX);
+    if (result) {
+        begin = out = PyBytes_AS_STRING(result);
+        *out++ = '[';
+        for (Py_ssize_t at = 0; at < view.len; at += FELT_BYTES) {
+            if (at)
+                *out++ = ',';
+            out = quote_felt(out, (const uint8_t *)view.buf + at);
+        }
+        *out++ = ']';
+        _PyBytes_Resize(&result, out - begin);
     }
     PyBuffer_Release(&view);
     return result;

@@ -11,4 +11,7 @@ PyObject *wire_rows(PyObject *plan, PyObject *messages);
 /* Where messages lie that follow their lengths, at most `count` from `start` on; see _kernel.pyi. */
 PyObject *wire_spans(PyObject *body, Py_ssize_t start, Py_ssize_t count, Py_ssize_t message_max);
 
+/* n felts of 32 bytes as the JSON text of a list of n strings; NULL with the error set. */
+PyObject *felts_json(PyObject *felts);
+
 #endif

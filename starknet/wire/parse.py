@@ -23,3 +23,8 @@ def parse_all(kind: type[Parsed], payloads: Iterable[bytes]) -> list[Parsed]:
         return list(map(kind.FromString, payloads))
     except DecodeError as broken:
         raise MalformedMessage(f"not a {kind.DESCRIPTOR.name}") from broken
+
+
+def bytes_of(messages: Iterable[Message]) -> list[bytes]:
+    """Each message as the wire has it."""
+    return [message.SerializeToString() for message in messages]

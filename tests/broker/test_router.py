@@ -13,7 +13,7 @@ import zmq
 
 from broker.codec import encode
 from broker.link import Link
-from broker.protocol import Command, head, parse, unpack_map
+from broker.protocol import MESSAGE_VERSION, Command, head, parse, unpack_map
 from broker.router import serve
 from tests.broker.brokers import OnSocket, get, give, kill, line, python
 from tests.broker.samples import PARTS, WHOLES, WIDE, Whole, part
@@ -106,7 +106,7 @@ def test_a_worker_that_stopped_without_dying_is_taken_for_dead(on_socket: OnSock
 def test_rubbish_costs_its_sender_the_connection_and_nobody_else(
     on_socket: OnSocket, frames: list[bytes]
 ) -> None:
-    with raw(on_socket, head(Command.HELLO, "bad", 1, [], ["wholes"], 1)) as socket:
+    with raw(on_socket, head(Command.HELLO, "bad", MESSAGE_VERSION, [], ["wholes"], 1)) as socket:
         socket.send_multipart(frames)
         assert socket.recv_multipart()[0][1] == Command.STRANGER
     with (
@@ -120,7 +120,7 @@ def test_rubbish_costs_its_sender_the_connection_and_nobody_else(
 
 
 def test_a_gift_that_comes_twice_is_kept_once(on_socket: OnSocket) -> None:
-    with raw(on_socket, head(Command.HELLO, "source", 1, [], ["wide"], 1)) as socket:
+    with raw(on_socket, head(Command.HELLO, "source", MESSAGE_VERSION, [], ["wide"], 1)) as socket:
         for sequence in (1, 2, 1, 2, 2, 3):
             socket.send_multipart([head(Command.GIVE, "wide", sequence, sequence), b"body"])
         socket.send(head(Command.STATS, 1))
@@ -136,7 +136,9 @@ def test_work_finished_twice_gives_its_outputs_once_and_the_rest_goes_to_another
     with (
         on_socket.link("source", gives=(WIDE,)) as source,
         on_socket.link("end", takes=(WHOLES,), credit=4) as end,
-        raw(on_socket, head(Command.HELLO, "w", 1, ["wide"], ["wholes"], 2)) as socket,
+        raw(
+            on_socket, head(Command.HELLO, "w", MESSAGE_VERSION, ["wide"], ["wholes"], 2)
+        ) as socket,
     ):
         give(source, part(1), part(2))
         tickets = [parse(socket.recv_multipart()[0])[1][0] for _ in range(2)]

@@ -19,6 +19,7 @@ from workers.metrics import Counters
 from workers.p2p.heads import find_head
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Received, Request
+from workers.p2p.protocols import Range
 from workers.p2p.score import WEAKNESS_POINTS
 from workers.p2p.verdicts import Verdicts
 from workers.stage import Source, Stage
@@ -237,12 +238,13 @@ class P2PProcess(Process):
             return None
         claims = peer.claims(self.run.now, LENGTH)
 
-        async def has(number: int) -> bool:
-            return number <= claims
+        async def headers_in(wanted: Range) -> int:
+            assert isinstance(wanted.start, int)
+            return len(range(wanted.start, claims + 1, wanted.step)[: wanted.limit])
 
         stored = self.planner.base - 1
         known = self.peers.known_head(peer.name)
-        return drive(find_head(has, stored if known is None else max(known, stored)))
+        return drive(find_head(headers_in, stored if known is None else max(known, stored)))
 
     def _ask(self, now: float) -> bool:
         plan = self.planner.plan(self.peers.askable(now), now)

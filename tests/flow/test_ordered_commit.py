@@ -63,7 +63,7 @@ def test_out_of_order_repeated_and_lost_messages_give_the_same_store(
 ) -> None:
     rng = random.Random(seed)
     settings = chains.settings(chains.devnet(1)[0].network(), tmp_path / "chaos")
-    broker = MemoryBroker((BLOCKS_VERIFIED, BLOCKS_STORED, FAULTS))
+    broker = MemoryBroker((*COMMIT.taken, *COMMIT.gives))
     source = broker.link("p2p", takes=(BLOCKS_STORED, FAULTS), gives=(BLOCKS_VERIFIED,), credit=64)
     stored: dict[int, bytes] = {}
     for _ in range(ROUNDS_MAX):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from starknet.devnet import Devnet
-from starknet.felt import padded
+from starknet.felt import to_bytes32, value
 from starknet.wire.delimited import split
 from starknet.wire.sync_pb2 import BlockHeadersResponse
 from tests.flow.chains import assembled, devnet
@@ -93,6 +93,6 @@ def write_files(folder: Path, parts: dict[Component, tuple[bytes, ...]]) -> tupl
         BlockHeadersResponse.FromString(bytes(next(split(body, CLASS_BYTES_MAX)))).header
         for body in parts[Component.HEADERS]
     ]
-    hashes = tuple(padded(header.block_hash) for header in headers)
+    hashes = tuple(to_bytes32(value(header.block_hash)) for header in headers)
     (folder / "hashes.json").write_text(json.dumps([name.hex() for name in hashes]))
     return hashes

@@ -86,6 +86,11 @@ def test_an_empty_flag_goes_back_to_the_default() -> None:
     assert load({"p2p-peers": ""}, {"HERA_P2P_PEERS": PEER}).p2p_peers == ()
 
 
+def test_a_node_discovers_peers_unless_told_not_to() -> None:
+    assert load({}, {}).p2p_discovery
+    assert not load({"p2p-discovery": "false"}, {}).p2p_discovery
+
+
 def test_the_file_may_be_named_by_a_variable_and_hold_lists(tmp_path: Path) -> None:
     file = tmp_path / "hera.toml"
     file.write_text(f'p2p = true\np2p-peers = ["{PEER}", "{PEER}"]\nhttp-port = 7001\n')
@@ -152,6 +157,13 @@ def test_an_empty_range_means_that_every_block_can_be_checked() -> None:
     assert (network.unverifiable_from, network.unverifiable_to) == (None, None)
 
 
+def test_allowed_and_denied_networks_reach_the_worker() -> None:
+    config = load({"p2p": "true", "p2p-allow": "10.0.0.0/8, ::1", "p2p-deny": "10.9.0.0/16"}, {})
+    told = config.settings(None).p2p
+    assert told is not None
+    assert (told.allow, told.deny) == (("10.0.0.0/8", "::1/128"), ("10.9.0.0/16",))
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------
 
 BAD = [
@@ -172,8 +184,13 @@ BAD = [
     ("p2p-private-key", "zz", "hexadecimal"),
     ("p2p-private-key", "ab" * 20, "128"),
     ("p2p-private-key", "ab" * 64, "second half"),
+    ("p2p-allow", "10.0.0.0/8,here", "'here' is no network: give a CIDR"),
+    ("p2p-deny", "10.0.0.0/40", "'10.0.0.0/40' is no network"),
+    ("p2p-deny", "10.1.2.3/8", "give 10.0.0.0/8"),
     ("feeder-url", "localhost:8085", "no URL"),
     ("feeder-url", "http://host:99999", "no URL"),
+    ("rpc-upstream", "localhost:9545", "no URL"),
+    ("rpc-workers", "0", "from 1 to"),
     ("public-key", "0xzz", "no field element"),
     ("public-key", "0x" + "f" * 64, "no field element"),
     ("verify-workers", "257", "from 0 to"),
@@ -192,6 +209,17 @@ def test_a_table_of_block_hashes_reaches_the_workers_by_its_whole_path(tmp_path:
     with pytest.raises(ConfigError, match="65 bytes are not a multiple of 32"):
         load({"block-hash-table": "table"}, {}, cwd=tmp_path)
     assert load({}, {}).settings(None).block_hash_table is None
+
+
+def test_what_json_rpc_is_told_reaches_its_process_and_no_log_has_a_key_in_a_url() -> None:
+    url = "https://other.example/rpc/{version}?key=secret"
+    flags = {"rpc-upstream": url, "rpc-workers": "3", "rpc-cors-enable": "true"}
+    config = load(flags, {})
+    settings = config.settings(None)
+    assert (settings.rpc_upstream, settings.rpc_workers, settings.rpc_cors) == (url, 3, True)
+    assert config.shown()["rpc-upstream"] == "other.example"
+    assert "secret" not in str(config.shown())
+    assert load({}, {}).settings(None).rpc_upstream is None
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)

@@ -74,3 +74,10 @@ def test_an_unknown_worker_is_answered_with_the_valid_names() -> None:
 def test_the_p2p_worker_alone_needs_p2p() -> None:
     with pytest.raises(ConfigError, match="--p2p"):
         processes.run_worker(config_of(), "p2p", "p2p")
+
+
+def test_rpc_processes_are_numbered_where_there_are_several() -> None:
+    assert names(config_of(verify_workers="1", http="true", rpc_workers="3"))[-3:] == [
+        *("rpc-1", "rpc-2", "rpc-3")
+    ]
+    assert names(config_of(verify_workers="1", rpc_workers="3"))[-1] == "commit"

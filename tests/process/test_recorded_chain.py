@@ -53,7 +53,8 @@ def test_blocks_travel_from_the_gateway_through_two_nodes(
     with gateway(str(fixtures / network)) as url, nodes(tmp_path) as make:
         feeder = make("feeder", *arguments("feeder", "--p2p-feeder-node", "--feeder-url", url))
         a = make("a", *arguments("a", "--p2p-peers", address("feeder")))
-        b = make("b", *arguments("b", f"--p2p-peers={address('a')}"))
+        only_a = (f"--p2p-peers={address('a')}", "--p2p-discovery=false")
+        b = make("b", *arguments("b", *only_a))
         for node in (feeder, a, b):
             assert stored_head(node.wait_head(head)) == expected
         told = run("status", "--url", f"http://127.0.0.1:{b.http_port}", "--json")

@@ -18,6 +18,7 @@ from starknet.felt import P, to_wire, value
 from starknet.transactions import transaction_hash
 from starknet.versions import TABLE, UnknownVersion, rules_for
 from starknet.wire import sync_pb2 as pb
+from starknet.wire.parse import bytes_of
 from tests.starknet import recorded
 
 OURS = signatures.public_key(recorded.SECRET)
@@ -47,8 +48,8 @@ class Case:
             wire.header,
             wire.state_diff,
             self.classes,
-            wire.transactions,
-            wire.events,
+            bytes_of(wire.transactions),
+            bytes_of(wire.events),
         )
 
 

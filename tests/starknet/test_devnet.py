@@ -13,6 +13,7 @@ from starknet.devnet import HASH_LAG, LARGE_TRANSACTIONS, Devnet
 from starknet.hashes import pedersen, poseidon, poseidon_many
 from starknet.trie import HEIGHT
 from starknet.versions import UnknownVersion
+from starknet.wire.parse import bytes_of
 from tests.starknet.tries import map_root
 
 Json = dict[str, Any]
@@ -286,8 +287,8 @@ def check(devnet: Devnet, block: Json, update: Json, signature: Json) -> Checked
         wire.header,
         wire.state_diff,
         definitions,
-        wire.transactions,
-        wire.events,
+        bytes_of(wire.transactions),
+        bytes_of(wire.events),
     )
 
 

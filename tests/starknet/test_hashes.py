@@ -4,12 +4,7 @@ from starknet import hashes
 from starknet.felt import FeltError, P, to_bytes32
 from starknet.hashes import (
     Over,
-    Recipe,
     hash_lists,
-    in_step,
-    pedersen,
-    pedersen_array,
-    poseidon_many,
 )
 
 
@@ -55,27 +50,6 @@ def test_keccak_is_the_original_one_cut_to_250_bits() -> None:
     assert hashes.sn_keccak(b"constructor") == (
         0x28FFE4FF0F226A9107253E17A904099AA4F63A02A5621DE0576E5AA71BC5194
     )
-
-
-def test_recipes_in_step_get_each_their_own_hashes() -> None:
-    def nested(depth: int) -> Recipe[bytes]:
-        felt = to_bytes32(depth)
-        for _ in range(depth):
-            first, felt = yield Over.PEDERSEN_PAIR, [bytes(64), felt + felt]
-            assert first == to_bytes32(pedersen(0, 0))
-            (felt,) = yield Over.POSEIDON, [felt]
-        (last,) = yield Over.PEDERSEN, [felt]
-        return last
-
-    def alone(depth: int) -> int:
-        felt = depth
-        for _ in range(depth):
-            felt = poseidon_many([pedersen(felt, felt)])
-        return pedersen_array([felt])
-
-    found = in_step(nested(depth % 4) for depth in range(9))
-    assert found == [to_bytes32(alone(depth % 4)) for depth in range(9)]
-    assert in_step([]) == []
 
 
 @pytest.mark.parametrize("over", list(Over))

@@ -21,9 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = os.environ.get("HERA_FUZZ_SECONDS", "5")
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
 P = 2**251 + 17 * 2**192 + 1
-# Number, kind and fields within, of one field of each kind; number 6 is a message with fields of its own.
-PLAN = bytes(
-    [1, 0, 0, 2, 1, 0, 3, 2, 0, 4, 3, 0, 5, 4, 0, 6, 5, 3, 1, 0, 0, 2, 1, 0, 3, 4, 0, 7, 6, 0]
+# Number, kind and fields within, of one field of each kind; number 6 is a message with fields of its own, a oneof
+# with numbers 8 and 9 among them.
+INNER = [1, 0, 0, 2, 1, 0, 3, 5, 0, 0, 8, 2, 8, 9, 0, 9, 9, 0]
+PLAN = bytes([1, 0, 0, 2, 1, 0, 3, 2, 0, 4, 3, 0, 5, 4, 0, 6, 6, 6, *INNER, 7, 7, 0])
+# Lists of three rounds with each kind of step, over rows of three columns.
+FORM = bytes(
+    [
+        *(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0),
+        *(0, 0, 0, 2, 1, 1, 0, 0),
+        *(0, 1, 1, 0, 3, 0, 0, 0, 5, 1, 1, 0, 3, 1, 0, 0, 2, 1, 0, 0, 4, 2, 128, 64),
+        *(0, 2, 2, 0, 3, 2, 0, 0, 1, 0, 0, 0),
+    ]
 )
 EDGES = (
     0,
@@ -182,7 +191,7 @@ class Fuzzer:
         """Fields of all wire types; those of the plan are likeliest, and some messages break off."""
         parts = []
         for _ in range(self.random.randrange(6)):
-            number = self.random.choice((1, 1, 2, 3, 4, 5, 6, 7, 0, 1 << 29))
+            number = self.random.choice((1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1 << 29))
             kind = self.random.choice((0, 1, 2, 2, 2, 2, 3, 4, 5))
             payload = self.random.randbytes(self.random.choice((0, 1, 5, 31, 32, 33)))
             if depth < 3 and self.random.random() < 0.6:
@@ -205,6 +214,23 @@ class Fuzzer:
             plan[self.random.randrange(len(plan))] = self.random.randrange(256)
         return bytes(plan[: len(plan) - (self.random.random() < 0.03)])
 
+    def form(self) -> tuple[bytes, bytes, list[tuple[Any, ...]]]:
+        some = self.random
+        form = bytearray(FORM)
+        if some.random() < 0.2:
+            form[some.randrange(len(form))] = some.choice((0, 1, 2, 3, 4, 5, 255))
+        rows = [tuple(self.value() for _ in range(3)) for _ in range(some.randrange(12))]
+        if rows and some.random() < 0.05:
+            rows[-1] = rows[-1][:2]
+        return bytes(form), self.buffer(2), rows
+
+    def value(self) -> Any:
+        """What a column of a row may hold, and sometimes what it may not."""
+        some = self.random
+        if some.random() < 0.02:
+            return some.choice((None, b"", bytes(31), -1, 1 << 64, "", True))
+        return some.getrandbits(64) if some.random() < 0.5 else self.number().to_bytes(32, "big")
+
     def spans(self) -> tuple[bytes, int, int, int]:
         messages = (self.message() for _ in range(self.random.randrange(5)))
         body = b"".join(self.varint(len(message)) + message for message in messages)
@@ -215,6 +241,9 @@ class Fuzzer:
         name = self.random.choice(NAMES)
         count = self.count()
         kind = self.random.randrange(2)
+        whole = {"trie_update": self.trie, "wire_spans": self.spans, "form_hashes": self.form}
+        if name in whole:
+            return name, whole[name]()
         if name in ("pedersen", "poseidon"):
             return name, (self.buffer(1), self.buffer(1))
         if name in ("pedersen_int", "poseidon_int"):
@@ -227,12 +256,10 @@ class Fuzzer:
             return name, (self.buffer(count), self.offsets(count))
         if name == "patricia_root":
             return name, (kind, self.random.randrange(-1, 67), self.buffer(count))
-        if name == "trie_update":
-            return name, self.trie()
         if name == "wire_rows":
             return name, (self.plan(), [self.message() for _ in range(count % 5)])
-        if name == "wire_spans":
-            return name, self.spans()
+        if name == "felts_json":
+            return name, (self.buffer(count),)
         return name, (self.buffer(4 * (count % 4)),)
 
     def once(self) -> None:
@@ -271,6 +298,8 @@ NAMES = (
     "ecdsa_verify",
     "wire_rows",
     "wire_spans",
+    "form_hashes",
+    "felts_json",
 )
 
 

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from starknet import native
 from starknet.felt import FeltError, FieldMissing, P, to_bytes32, to_wire
 from starknet.transactions import SHAPES
 from starknet.wire import sync_pb2 as pb
-from starknet.wire.rows import Shape, felt_of, present
+from starknet.wire.rows import OneOf, Shape, felt_of, present
 
 DIFF, DECLARE = Shape(pb.ContractDiff.DESCRIPTOR), SHAPES["declare_v3"]
 EVENT, INVOKE = Shape(pb.Event.DESCRIPTOR), SHAPES["invoke_v3"]
@@ -80,16 +81,67 @@ def test_a_required_field_that_is_absent_is_named() -> None:
         present(row, "resource_bounds")
 
 
-def test_messages_of_one_field_are_merged_as_protobuf_merges_them() -> None:
-    twice = (
-        _field(1, _field(1, b"\7"))
-        + _field(1, b"")
-        + _field(4, _field(1, b"\1") + _field(1, b"\2"))
-    )
-    (row,) = EVENT.rows_of_bytes([twice])
-    assert row == _as_protobuf_reads(pb.Event.FromString(twice))
-    assert row.transaction_hash == to_bytes32(7)
-    assert row.keys == to_bytes32(2)
+HASH = _field(1, _field(1, b"\7"))
+ODD = {
+    "a felt twice": HASH + HASH,
+    "its bytes twice": _field(1, _field(1, b"\7") + _field(1, b"\7")),
+    "a number for a message": b"\x08\x01" + HASH,
+    "a number for the bytes": _field(1, b"\x08\x01"),
+    "a length of two bytes where one will do": b"\x0a\x83\x00" + _field(1, b"\7"),
+    "a tag of two bytes where one will do": b"\x8a\x00\x03" + _field(1, b"\7"),
+    "a group": HASH + b"\x2b\x2c",
+}
+
+
+@pytest.mark.parametrize("odd", sorted(ODD))
+def test_what_no_encoder_writes_is_refused_though_protobuf_reads_it(odd: str) -> None:
+    assert EVENT.rows_of_bytes([HASH])
+    pb.Event.FromString(ODD[odd])
+    with pytest.raises(FeltError):
+        EVENT.rows_of_bytes([ODD[odd]])
+
+
+def test_a_member_of_a_oneof_is_read_by_its_own_shape() -> None:
+    oneof = OneOf(pb.Receipt.DESCRIPTOR, "type")
+    holder = Shape(pb.Receipt.DESCRIPTOR)
+    fee = pb.Receipt.Common(actual_fee=_felt(7))
+    receipts = [
+        pb.Receipt(declare=pb.Receipt.Declare(common=fee)),
+        pb.Receipt(invoke=pb.Receipt.Invoke()),
+        pb.Receipt(declare=pb.Receipt.Declare()),
+    ]
+    read = oneof.rows([row.type for row in holder.rows(receipts)])
+    assert [name for name, _ in read] == ["declare", "invoke", "declare"]
+    assert [row.common for _, row in read] == [True, False, False]
+    assert read[0][1].actual_fee == to_bytes32(7)
+    with pytest.raises(FieldMissing, match=r"Receipt\.type"):
+        oneof.rows([row.type for row in holder.rows([pb.Receipt()])])
+
+
+def test_two_members_of_a_oneof_are_refused() -> None:
+    holder = Shape(pb.Receipt.DESCRIPTOR)
+    with pytest.raises(FeltError):
+        holder.rows_of_bytes([_field(1, b"") + _field(3, b"")])
+
+
+def test_what_messages_carry_is_cut_out_undecoded() -> None:
+    oneof = OneOf(pb.EventsResponse.DESCRIPTOR, "event_message")
+    event = pb.Event(data=[_felt(1)])
+    messages = [pb.EventsResponse(event=event), pb.EventsResponse(fin=pb.Fin())]
+    carried = oneof.members("event", [message.SerializeToString() for message in messages])
+    assert carried == [event.SerializeToString(), b""]
+
+
+@pytest.mark.parametrize("reason", [b"\xff", b"\xed\xa0\x80", b"\xc0\x80"])
+def test_text_that_is_not_utf8_is_refused_as_protobuf_refuses_it(reason: bytes) -> None:
+    common = pb.Receipt.Common
+    (row,) = Shape(common.DESCRIPTOR).rows([common(revert_reason="é")])
+    assert row.revert_reason == "é".encode()
+    message = _field(common.DESCRIPTOR.fields_by_name["revert_reason"].number, reason)
+    with pytest.raises(DecodeError):
+        common.FromString(message)
+    with pytest.raises(FeltError):
+        Shape(common.DESCRIPTOR).rows_of_bytes([message])
 
 
 _PAYLOADS = st.one_of(
@@ -100,24 +152,50 @@ _BYTES = st.lists(st.one_of(_FIELDS, _FIELDS, _FIELDS, st.binary(max_size=6))).m
 
 
 @given(_BYTES)
-def test_any_bytes_are_read_or_refused_as_protobuf_reads_or_refuses_them(data: bytes) -> None:
-    try:
-        expected = _as_protobuf_reads(pb.Event.FromString(data))
-    except DecodeError:
-        with pytest.raises(FeltError):
-            EVENT.rows_of_bytes([data])
-        return
-    felts = b"".join(part for part in expected if part is not None)
+def test_what_is_read_of_any_bytes_is_what_protobuf_reads(data: bytes) -> None:
     try:
         (row,) = EVENT.rows_of_bytes([data])
     except FeltError:
-        whole = [felts[at : at + 32] for at in range(0, len(felts), 32)]
-        assert len(felts) % 32 or any(int.from_bytes(felt) >= P for felt in whole)
-    else:
-        assert row == expected
+        return
+    assert row == _as_protobuf_reads(pb.Event.FromString(data))
 
 
-@pytest.mark.parametrize("plan", [b"\1\0", b"\1\7\0", b"\1\5\1", b"\1\0\1\2\0\0"])
+_NUMBERS = st.integers(0, P - 1)
+_EVENTS = st.builds(
+    lambda numbers, keys, data: pb.Event(
+        transaction_hash=pb.Hash(elements=to_wire(numbers[0])),
+        from_address=_felt(numbers[1]),
+        keys=map(_felt, keys),
+        data=map(_felt, data),
+    ),
+    st.tuples(_NUMBERS, _NUMBERS),
+    st.lists(_NUMBERS),
+    st.lists(_NUMBERS),
+)
+
+
+@given(_EVENTS)
+def test_whatever_protobuf_writes_is_read(event: pb.Event) -> None:
+    (row,) = EVENT.rows([event])
+    assert row == _as_protobuf_reads(event)
+
+
+@pytest.mark.parametrize(
+    "plan", [b"\1\0", b"\1\12\0", b"\1\6\1", b"\1\0\1\2\0\0", b"\1\11\0", b"\1\10\0"]
+)
 def test_what_is_no_plan_is_refused(plan: bytes) -> None:
     with pytest.raises(ValueError, match="plan"):
         native.wire_rows(plan, [])
+
+
+@given(st.lists(st.integers(0, 2**256 - 1)))
+def test_felts_as_json_are_the_hex_that_python_writes(felts: list[int]) -> None:
+    text = native.felts_json(b"".join(map(to_bytes32, felts)))
+    assert json.loads(text) == list(map(hex, felts))
+    assert b" " not in text
+
+
+def test_felts_as_json_need_whole_felts() -> None:
+    for wrong in (bytes(31), bytes(33)):
+        with pytest.raises(ValueError, match="32 bytes"):
+            native.felts_json(wrong)

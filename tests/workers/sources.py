@@ -9,6 +9,6 @@ from workers.settings import Settings
 ROWS = {row.name: row for row in (pipeline.P2P, pipeline.FEEDER, pipeline.RPC)}
 
 
-def run(name: str, settings: Settings) -> None:
+def run(name: str, settings: Settings, worker: str | None = None) -> None:
     """Be the process of that row, exit code included."""
-    sys.exit(runtime.run_source(ROWS[name], settings, worker=name))
+    sys.exit(runtime.run_source(ROWS[name], settings, worker=worker or name))

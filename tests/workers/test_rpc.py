@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tests.settings import settings_of as told
 from tests.workers import sources
 from tests.workers.blocks import generated
 from workers.messages import BlockStored, BlockVerified
-from workers.rpc import methods, rpc, server
+from workers.rpc import rpc, server
 from workers.settings import P2PSettings, Settings
 from workers.store import DiskFull
 from workers.store.reader import Reader
@@ -102,9 +103,9 @@ def get(settings: Settings, path: str) -> tuple[int, Any]:
     return _ask(urllib.request.Request(f"http://127.0.0.1:{settings.http_port}{path}"))
 
 
-def post(settings: Settings, body: object) -> tuple[int, Any]:
+def post(settings: Settings, body: object, path: str = "/") -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return _ask(urllib.request.Request(f"http://127.0.0.1:{settings.http_port}/", data))
+    return _ask(urllib.request.Request(f"http://127.0.0.1:{settings.http_port}{path}", data))
 
 
 def _ask(request: urllib.request.Request) -> tuple[int, Any]:
@@ -114,7 +115,9 @@ def _ask(request: urllib.request.Request) -> tuple[int, Any]:
             return answer.status, json.loads(text) if text else None
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, None
+            text = error.read()
+            is_json = error.headers.get_content_type() == "application/json"
+            return error.code, json.loads(text) if is_json else None
     except OSError:
         return 0, None
 
@@ -178,7 +181,15 @@ def test_it_answers_from_the_store_as_it_grows(
         assert (syncing["starting_block_num"], syncing["highest_block_num"]) == (0, 99)
 
     assert post(settings, b"x" * (server.BODY_BYTES_MAX + 1))[0] == 413
+    for path, version in (("/rpc", "0.10.2"), ("/rpc/v0_9", "0.9.0"), ("/v0_8", "0.8.0")):
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "starknet_specVersion"}
+        assert post(settings, asked, path)[1]["result"] == version
+    status, refused = post(settings, {}, "/rpc/v0_7")
+    assert (status, refused["error"]["code"]) == (404, -32600)
+    assert "/rpc/v0_10" in refused["error"]["data"]
     assert get(settings, "/nowhere")[0] == 404
+    assert get(settings, "/")[0] == 405
+    assert allowed_origin(settings) is None
     process.terminate()
     process.join(SECONDS_MAX)
     assert process.exitcode == 0
@@ -225,7 +236,7 @@ def test_a_store_that_cannot_be_read_any_more_ends_it_and_is_no_traceback(
     assert asked_to_end
 
 
-# ---- JSON-RPC by itself ------------------------------------------------------------------------------------------
+# ---- the watch by itself -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -233,50 +244,6 @@ def chain(tmp_path: Path) -> Iterator[server.Watch]:
     reader = Reader(tmp_path)
     yield server.Watch(settings_of(tmp_path, 1), reader, lambda _: {})
     reader.close()
-
-
-def request(**parts: object) -> dict[str, object]:
-    return {"jsonrpc": "2.0", "id": 1, "method": "starknet_specVersion"} | parts
-
-
-def ask(chain: server.Watch, body: object) -> Any:
-    return methods.answer(body if isinstance(body, bytes) else json.dumps(body).encode(), chain)
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"{", -32700),
-        (b"[" * 100_000, -32700),
-        (b"\xff", -32700),
-        ([], -32600),
-        ("text", -32600),
-        (request(jsonrpc="1.0"), -32600),
-        (request(method=7), -32600),
-        (request(id=True), -32600),
-        (request(id=1.5), -32600),
-        (request(method="starknet_nothing"), -32601),
-        (request(params=[1]), -32602),
-        (request(method="starknet_blockNumber"), 32),
-        (request(method="starknet_blockHashAndNumber"), 32),
-    ],
-)
-def test_each_fault_of_a_request_has_its_code(chain: server.Watch, body: object, code: int) -> None:
-    assert ask(chain, body)["error"]["code"] == code
-
-
-def test_a_batch_is_answered_one_by_one_without_its_notifications(chain: server.Watch) -> None:
-    notification = {"jsonrpc": "2.0", "method": "starknet_specVersion"}
-    answers = ask(chain, [request(id="a"), notification, request(id=None, method="x"), 7])
-    assert [answer["id"] for answer in answers] == ["a", None, None]
-    assert answers[0]["result"] == methods.SPEC_VERSION
-    assert ask(chain, notification) is None
-    assert ask(chain, [notification]) is None
-
-
-def test_a_batch_is_bounded(chain: server.Watch) -> None:
-    answer = ask(chain, [request()] * (methods.BATCH_MAX + 1))
-    assert answer["error"]["code"] == -32600
 
 
 def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:
@@ -308,3 +275,46 @@ def test_ctrl_c_ends_it_cleanly(
     os.kill(process.pid, code)
     process.join(SECONDS_MAX)
     assert process.exitcode == 0
+
+
+def allowed_origin(settings: Settings) -> str | None:
+    """Ask as a page of another origin; return which origins the answer is for."""
+    url = f"http://127.0.0.1:{settings.http_port}/status"
+    asked = urllib.request.Request(url, headers={"Origin": "https://app.example"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        allowed: str | None = answer.headers.get("Access-Control-Allow-Origin")
+        return allowed
+
+
+def test_several_may_answer_on_one_port_and_pages_of_any_origin_ask(tmp_path: Path) -> None:
+    settings = replace(settings_of(tmp_path, free_port()), rpc_workers=2, rpc_cors=True)
+    stop = threading.Event()
+    broker = threading.Thread(
+        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
+    )
+    broker.start()
+    processes = [
+        SPAWN.Process(target=sources.run, args=("rpc", settings, f"rpc-{number}"))
+        for number in (1, 2)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        wait_for(lambda: get(settings, "/health")[0] == 200)
+        wait_for(lambda: {"rpc-1", "rpc-2"} <= set(get(settings, "/status")[1]["workers"]))
+        assert call(settings, "starknet_specVersion") == "0.10.2"
+        assert allowed_origin(settings) == "*"
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(SECONDS_MAX)
+            process.close()
+        stop.set()
+        broker.join()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = replace(settings, http_port=taken.getsockname()[1])
+        with pytest.raises(SystemExit):
+            rpc.main(busy, MemoryBroker([TOPIC]).link("rpc"))

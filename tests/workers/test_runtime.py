@@ -14,6 +14,7 @@ import pytest
 from broker.codec import Body
 from broker.link import Link
 from broker.memory import MemoryBroker
+from broker.protocol import MESSAGE_VERSION
 from broker.topic import Topic
 from node.supervisor import EX_GIVEN_UP, die_with_parent
 from starknet.network import Network
@@ -310,7 +311,7 @@ def test_a_worker_of_another_version_is_refused_in_one_line_and_not_started_agai
     assert supervisor.returncode == exits.EX_CONFIG
     refused, stopping = [json.loads(text) for text in errors.splitlines()]
     assert refused["message"] == "Broker cannot be used"
-    assert "message version 99 instead of 1: run one version" in refused["cause"]
+    assert f"message version 99 instead of {MESSAGE_VERSION}: run one version" in refused["cause"]
     assert stopping["message"] == "A process cannot run as configured: stopping"
 
 

@@ -24,7 +24,7 @@ from workers.errors import PeerFault
 from workers.messages import BlockVerified
 from workers.store import DiskFull, Head, StoreError, rocks
 from workers.store.reader import Reader, digest, dump
-from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, Family
+from workers.store.schema import CHAIN_KEY, SCHEMA_KEY, SCHEMA_VERSION, Family
 from workers.store.writer import Writer, revert_to
 
 CHAIN = "SN_TEST"
@@ -318,7 +318,7 @@ def test_the_store_of_another_chain_is_refused_and_untouched(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("schema", [b"1", b"3"])
+@pytest.mark.parametrize("schema", [b"%d" % (SCHEMA_VERSION + step) for step in (-1, 1)])
 def test_another_schema_is_refused_by_writer_and_reader_and_untouched(
     tmp_path: Path, schema: bytes
 ) -> None:
@@ -327,7 +327,9 @@ def test_another_schema_is_refused_by_writer_and_reader_and_untouched(
     before = files(tmp_path)
 
     for opening in (lambda: Writer(tmp_path, CHAIN), lambda: Reader(tmp_path)):
-        with pytest.raises(StoreError, match=f"has schema {schema.decode()}, this program knows 2"):
+        with pytest.raises(
+            StoreError, match=f"has schema {schema.decode()}, this program knows {SCHEMA_VERSION}"
+        ):
             opening()
 
     assert files(tmp_path) == before

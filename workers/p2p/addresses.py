@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import psutil
 
@@ -26,6 +27,17 @@ PORT_MAX = 65535
 RESOLVED_MAX = 16  # addresses of one host name
 # Underscores are allowed because container names have them (juno_feeder_node).
 HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+PRIVATE_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
+
+
+class Scope(IntEnum):
+    """Who can reach an address: processes of this machine, machines of a private network, everyone."""
+
+    MACHINE = 0
+    SITE = 1
+    WORLD = 2
 
 
 class BadAddress(ValueError):
@@ -59,6 +71,16 @@ class Address:
     def is_unspecified(self) -> bool:
         """Whether it stands for every interface: 0.0.0.0 or ::."""
         return not self.is_name and ipaddress.ip_address(self.host).is_unspecified
+
+    @property
+    def scope(self) -> Scope:
+        """Who can reach it. A name of one label (a container's) or under ``.internal`` and the like is private."""
+        if not self.is_name:
+            return scope_of_ip(self.host)
+        name = self.host.rstrip(".").lower()
+        if name == "localhost" or name.endswith(".localhost"):
+            return Scope.MACHINE
+        return Scope.SITE if "." not in name or name.endswith(PRIVATE_SUFFIXES) else Scope.WORLD
 
 
 def parse(text: str) -> Address:
@@ -99,7 +121,17 @@ def find_address(text: str) -> Address | None:
         address = parse(text)
     except BadAddress:
         return None
-    return None if address.port == 0 or address.is_unspecified else address
+    return address if address.port and (address.is_name or _is_unicast(address.host)) else None
+
+
+def scope_of_ip(host: str) -> Scope:
+    """Who can reach an IP address; an IPv4 address in IPv6 form counts as itself."""
+    ip = ipaddress.ip_address(host.split("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback:
+        return Scope.MACHINE
+    return Scope.WORLD if ip.is_global else Scope.SITE
 
 
 def expand(address: Address) -> tuple[Address, ...]:
@@ -163,6 +195,11 @@ def _owner(text: str, rest: list[str]) -> str | None:
     except keys.BadPeerId as bad:
         raise BadAddress(f"{text!r}: {bad}") from None
     return rest[1]
+
+
+def _is_unicast(host: str) -> bool:
+    ip = ipaddress.ip_address(host)
+    return not (ip.is_unspecified or ip.is_multicast or str(ip) == "255.255.255.255")
 
 
 def _is_link_local(host: str) -> bool:

@@ -29,12 +29,15 @@ class TooBig(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long and how much. A slow answer may take ``seconds`` plus one second for each ``floor`` bytes."""
+    """How long and how much. A peer may fall ``seconds`` behind the ``floor``; being early before does not help.
 
-    bytes_max: int = 64 << 20
+    So a message of n bytes takes at most ``seconds`` and n bytes at the floor, however quickly those before it came.
+    """
+
+    bytes_max: int = 64 << 20  # of one answer
     seconds: float = 20.0
-    bytes_per_second_floor: int = 32 * 1024
-    idle_seconds: float = 20.0
+    bytes_per_second_floor: int = 32 * 1024  # a tenth of what a poor line gives
+    idle_seconds: float = 20.0  # without a byte
 
 
 async def ask(
@@ -43,8 +46,12 @@ async def ask(
     wanted: Range,
     patience: Patience,
     room: Room | None = None,
+    messages_max: int | None = None,
 ) -> bytes:
     """Return the answer's messages as they came, without ``Fin``.
+
+    An answer of more than ``messages_max`` messages is cut off after one too many. Headers are then refused; of the
+    other parts that much is returned, because the fetch stage knows whether this peer lied, or the one of the headers.
 
     Between two reads ``room`` is told how many bytes have come; as long as it waits nothing is read, which the peer
     feels through the stream's window, and the peer's time stands still.
@@ -57,11 +64,14 @@ async def ask(
     try:
         await _request(stream, wanted, patience)
         reader = AnswerReader(
-            protocols.FIN_FIELDS[component], protocols.message_bytes_max(component)
+            protocols.FIN_FIELDS[component], protocols.message_bytes_max(component), messages_max
         )
         await _read(stream, reader, patience, room)
-        await _nothing_follows(stream)
-        whole = True
+        if reader.is_over and component is Component.HEADERS:
+            raise BadAnswer("headers.count", f"more than {messages_max}")
+        if not reader.is_over:
+            await _nothing_follows(stream)
+            whole = True
         return reader.body
     except StreamBroken as error:
         raise NoAnswer("stream.reset", str(error)) from error
@@ -80,22 +90,21 @@ async def _request(stream: Stream, wanted: Range, patience: Patience) -> None:
 async def _read(
     stream: Stream, reader: AnswerReader, patience: Patience, room: Room | None
 ) -> None:
-    """Feed the reader until ``Fin``."""
-    began = trio.current_time()
-    while not reader.finished:
+    """Feed the reader until ``Fin``, or one message too many."""
+    spare = patience.seconds  # how far the peer may still fall behind
+    while not (reader.finished or reader.is_over):
         if room is not None:
-            asked = trio.current_time()
             await room(reader.bytes_received)
-            began += trio.current_time() - asked
-        earned = reader.bytes_received / patience.bytes_per_second_floor
-        latest = began + patience.seconds + earned
-        deadline = min(latest, trio.current_time() + patience.idle_seconds)
-        with trio.move_on_at(deadline) as scope:
+        asked = trio.current_time()
+        with trio.move_on_after(min(spare, patience.idle_seconds)) as scope:
             chunk = await stream.read(READ_BYTES)
         if scope.cancelled_caught:
             raise NoAnswer("stream.slow", f"too slow: {reader.bytes_received} bytes came")
         if not chunk:
             raise NoAnswer("fin.missing", f"no Fin after {reader.bytes_received} bytes")
+        took = trio.current_time() - asked
+        earned = len(chunk) / patience.bytes_per_second_floor
+        spare = min(spare - took + earned, patience.seconds)
         reader.feed(chunk)
         if reader.bytes_received > patience.bytes_max:
             raise TooBig(f"more than {patience.bytes_max} bytes")

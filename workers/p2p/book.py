@@ -19,44 +19,40 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
-        self._peers: dict[str, tuple[str, ...]] = {}
+        self._peers: dict[str, tuple[Address, ...]] = {}
         self._is_changed = False
 
     def load(self) -> None:
         """Read the file if there is one; raise ``FileBroken`` with one line where it cannot be used."""
         content = read_object(self._path, FORMAT)
-        for peer, texts in _entries(self._path, content):
-            self._peers[peer] = texts
+        self._peers.update(_entries(self._path, content))
 
     def note(self, peer: str, met_at: Iterable[Address]) -> None:
         """Remember where ``peer`` can be dialled; the oldest peer makes room."""
-        texts = tuple(dict.fromkeys(str(address.transport) for address in met_at))[:ADDRESSES_MAX]
-        if not texts or self._peers.get(peer) == texts:
+        usable = tuple(dict.fromkeys(address.transport for address in met_at))[:ADDRESSES_MAX]
+        if not usable or self._peers.get(peer) == usable:
             return
         self._peers.pop(peer, None)
-        self._peers[peer] = texts
+        self._peers[peer] = usable
         self._is_changed = True
         while len(self._peers) > PEERS_MAX:
             del self._peers[next(iter(self._peers))]
 
     def known(self) -> dict[str, tuple[Address, ...]]:
         """Every peer with its addresses, the last met first."""
-        return {
-            peer: tuple(addresses.parse(text) for text in texts)
-            for peer, texts in reversed(self._peers.items())
-        }
+        return dict(reversed(self._peers.items()))
 
     def save(self) -> bool:
         """Replace the file by one rename if anything changed; return whether it was written."""
         if not self._is_changed:
             return False
-        content = {"format": FORMAT, "peers": {p: list(texts) for p, texts in self._peers.items()}}
-        replace(self._path, content)
+        peers = {peer: [str(address) for address in met] for peer, met in self._peers.items()}
+        replace(self._path, {"format": FORMAT, "peers": peers})
         self._is_changed = False
         return True
 
 
-def _entries(path: Path, content: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+def _entries(path: Path, content: dict[str, Any]) -> list[tuple[str, tuple[Address, ...]]]:
     """The usable entries of a file's content; single bad ones are left out."""
     peers = content.get("peers", {})
     if not isinstance(peers, dict):
@@ -65,7 +61,7 @@ def _entries(path: Path, content: dict[str, Any]) -> list[tuple[str, tuple[str, 
     return [(peer, texts) for peer, texts in found if texts]
 
 
-def _usable(peer: str, texts: Any) -> tuple[str, ...]:
+def _usable(peer: str, texts: Any) -> tuple[Address, ...]:
     try:
         keys.parse_peer_id(peer)
     except keys.BadPeerId:
@@ -73,4 +69,4 @@ def _usable(peer: str, texts: Any) -> tuple[str, ...]:
     if not isinstance(texts, list):
         return ()
     found = [addresses.find_address(t) for t in texts[:ADDRESSES_MAX] if isinstance(t, str)]
-    return tuple(str(address) for address in found if address is not None)
+    return tuple(address.transport for address in found if address is not None)

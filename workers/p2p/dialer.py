@@ -1,6 +1,8 @@
-"""Keeps us connected: dials the given peers for ever and those of the address book while there are few."""
+"""Keeps us connected: dials the given peers for ever, and while there are few those of the address book and those that
+others told of."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -14,7 +16,9 @@ from workers.p2p.peers import DIAL_SECONDS_MAX, DIAL_SECONDS_MIN, Back, Peers
 
 TICK_SECONDS = 0.5
 DIALS_MAX = 8  # at once
-PEERS_WANTED = 16  # with so many, peers of the book are not dialled
+PEERS_WANTED = 16  # with so many, only the given peers are dialled
+FAR_SECONDS_MAX = 300.0  # between two tries to reach a peer that was not given
+HEARSAY_TRIES = 3  # to reach a peer that we were told of and never met
 SAVE_SECONDS = 30.0
 ALONE_SECONDS = 60.0  # between two lines that say that there is nobody
 
@@ -40,6 +44,7 @@ class Dialer:
         peers: Peers,
         book: Book,
         given: Mapping[str, tuple[Address, ...]],
+        learned: Callable[[], Mapping[str, tuple[Address, ...]]] = dict,
         figures: Figures | None = None,
     ) -> None:
         self._figures = figures or Figures()
@@ -49,6 +54,7 @@ class Dialer:
         self._peers = peers
         self._book = book
         self._given = dict(given)
+        self._learned = learned
         self._backs: dict[str, Back] = {}
         self._dialling: set[str] = set()
         self._why = ""
@@ -68,7 +74,10 @@ class Dialer:
                 await trio.sleep(TICK_SECONDS)
 
     def save(self) -> None:
-        """Write the book; a disk that refuses is one line in the log."""
+        """Write the book with who is connected now; a disk that refuses is one line in the log."""
+        for peer in self._host.peers():
+            if peer not in self._given:
+                self._book.note(peer, self._host.addresses_of(peer))
         try:
             self._book.save()
         except OSError as error:
@@ -78,8 +87,12 @@ class Dialer:
         connected = set(self._host.peers())
         wanted = dict(self._given)
         if len(connected) < PEERS_WANTED:
-            for peer, met_at in self._book.known().items():
-                wanted.setdefault(peer, met_at)
+            book = self._book.known()
+            wanted = book | wanted
+            for peer, told in self._learned().items():
+                is_worth_it = peer in book or self._back(peer).times < HEARSAY_TRIES
+                if is_worth_it and peer not in self._given:
+                    wanted[peer] = (*wanted.get(peer, ()), *told)
         due = [
             (peer, candidates)
             for peer, candidates in wanted.items()
@@ -89,16 +102,19 @@ class Dialer:
             and now >= self._back(peer).until
             and not self._peers.is_left_alone(peer, now)
         ]
+        due.sort(key=lambda each: (each[0] not in self._given, self._back(each[0]).times))
         return due[: DIALS_MAX - len(self._dialling)] if len(self._dialling) < DIALS_MAX else []
 
     async def _dial(self, peer: str, candidates: tuple[Address, ...]) -> None:
         try:
-            address = await self._host.dial(peer, candidates)
+            is_hearsay = peer not in self._given
+            address = await self._host.dial(peer, candidates, is_hearsay=is_hearsay)
         except CannotReach as error:
             self._figures.count("hera_p2p_dials_total", outcome="failed")
             seconds = self._back(peer).fail(trio.current_time())
             self._why = f"{peer}: {error}"
-            log.info(
+            log.log(
+                logging.INFO if peer in self._given else logging.DEBUG,
                 "Cannot reach peer",
                 extra=fields(peer=peer, why=str(error), again_in_s=round(seconds)),
             )
@@ -113,13 +129,9 @@ class Dialer:
             self._dialling.discard(peer)
 
     def _note_connected(self) -> None:
-        connected = self._host.peers()
         before = len(self._peers)
-        if self._peers.update(connected):
+        if self._peers.update(self._host.peers()):
             log.info("Peers", extra=fields(len=len(self._peers), before=before))
-        for peer in connected:
-            if peer not in self._given:
-                self._book.note(peer, self._host.addresses_of(peer))
 
     def _say_if_alone(self, now: float) -> None:
         if len(self._peers) or now - self._said_alone_at < ALONE_SECONDS or self._dialling:
@@ -139,9 +151,12 @@ class Dialer:
         while True:
             await trio.sleep(SAVE_SECONDS)
             self.save()
+            wanted = {*self._given, *self._book.known(), *self._learned(), *self._dialling}
+            self._backs = {peer: back for peer, back in self._backs.items() if peer in wanted}
 
     def _back(self, peer: str) -> Back:
-        return self._backs.setdefault(peer, Back(DIAL_SECONDS_MIN, DIAL_SECONDS_MAX))
+        seconds_max = DIAL_SECONDS_MAX if peer in self._given else FAR_SECONDS_MAX
+        return self._backs.setdefault(peer, Back(DIAL_SECONDS_MIN, seconds_max))
 
 
 def open_book(book: Book) -> Book:

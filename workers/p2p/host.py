@@ -1,4 +1,4 @@
-"""Our libp2p host: TCP, Noise only, Yamux, Identify and Ping. All of py-libp2p that the process touches is here.
+"""Our libp2p host: TCP, Noise only, Yamux, Identify and Ping. What the process touches of py-libp2p is here.
 
 ``Any`` stands for py-libp2p's objects; nothing of it leaves this file but ``Stream``.
 """
@@ -28,14 +28,24 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
 from workers.p2p import addresses, patches
-from workers.p2p.addresses import Address
+from workers.p2p.addresses import Address, Scope, scope_of_ip
+from workers.p2p.gate import Gate
+from workers.p2p.inbound import Inbound
 from workers.p2p.keys import KeyPair
 from workers.p2p.streams import Stream, StreamBroken
+from workers.p2p.yamux import Limits
 
-CONNECTIONS_MAX = 100
-CONNECTIONS_PER_PEER_MAX = 2
-STREAMS_MAX = 2000
-NEGOTIATE_SECONDS = 10
+CONNECTIONS_MAX = (
+    100  # in both directions; the gate keeps some of them from those that come by themselves
+)
+CONNECTIONS_PER_PEER_MAX = 2  # two where both sides dial at once
+STREAMS_MAX = (
+    2 * CONNECTIONS_MAX * Limits().inbound_max
+)  # never reached: more would wait behind a flood's
+HANDSHAKE_SECONDS = (
+    10.0  # of an inbound connection: TCP accepted until Noise and Yamux are agreed on
+)
+NEGOTIATE_SECONDS = 10  # of a stream's protocol
 DIAL_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
 CAUSES_MAX = 16
@@ -105,8 +115,15 @@ class HostStream:
 class Host:
     """One identity on the network. ``run`` listens; everything else needs it running."""
 
-    def __init__(self, key: KeyPair, agent: str, public: Sequence[Address] = ()) -> None:
+    def __init__(
+        self,
+        key: KeyPair,
+        agent: str,
+        public: Sequence[Address] = (),
+        gate: Gate | None = None,
+    ) -> None:
         patches.install(agent)
+        self._gate = gate or Gate()
         pair = create_new_key_pair(key.seed)
         self._public = tuple(public)
         noise = NoiseTransport(pair, noise_privkey=create_noise_key_pair().private_key)
@@ -118,7 +135,13 @@ class Host:
             negotiate_timeout=NEGOTIATE_SECONDS,
             disable_identify_address_discovery=True,
             resource_manager=new_resource_manager(
-                limits=ResourceLimits(max_connections=CONNECTIONS_MAX, max_streams=STREAMS_MAX)
+                limits=ResourceLimits(
+                    max_connections=CONNECTIONS_MAX + self._gate.limits.handshakes,
+                    max_streams=STREAMS_MAX,
+                ),
+                # both let a flood lower the limits for everybody
+                enable_circuit_breaker=False,
+                enable_graceful_degradation=False,
             ),
             connection_config=ConnectionConfig(
                 max_connections=CONNECTIONS_MAX,
@@ -126,10 +149,12 @@ class Host:
                 low_watermark=0,
                 high_watermark=CONNECTIONS_MAX,
                 max_connections_per_peer=CONNECTIONS_PER_PEER_MAX,
+                inbound_upgrade_timeout=HANDSHAKE_SECONDS,
             ),
         )
         patches.guard(self._host)
         self._network: Any = self._host.get_network()
+        self.inbound = Inbound(self._network, self._gate, CONNECTIONS_PER_PEER_MAX)
         self.peer_id = str(self._host.get_id())
         assert self.peer_id == key.peer_id
 
@@ -160,8 +185,13 @@ class Host:
         found = [one for address in self._bound() for one in addresses.expand(address)]
         return tuple(Address(a.kind, a.host, a.port, self.peer_id) for a in found)
 
-    async def dial(self, peer: str, candidates: Sequence[Address]) -> Address:
-        """Connect to ``peer`` by the first of its addresses that answers; return that. Raises ``CannotReach``."""
+    async def dial(
+        self, peer: str, candidates: Sequence[Address], *, is_hearsay: bool = False
+    ) -> Address:
+        """Connect to ``peer`` by the first of its addresses that answers; return that. Raises ``CannotReach``.
+
+        A name that is hearsay must not lead into a more private network than it claims to be in.
+        """
         why = "no address"
         for candidate in candidates[:ADDRESSES_OF_PEER_MAX]:
             try:
@@ -170,6 +200,9 @@ class Host:
                 why = f"{candidate.host}: {error.strerror or error}"
                 continue
             for address in resolved:
+                if is_hearsay and address.scope < candidate.scope:
+                    why = f"{candidate.host}: stands for a private address"
+                    continue
                 failure = await self._dial_one(peer, address)
                 if failure is None:
                     return candidate
@@ -195,14 +228,21 @@ class Host:
         return tuple(str(peer) for peer in self._network.connections)
 
     def addresses_of(self, peer: str) -> tuple[Address, ...]:
-        """Where ``peer`` says it can be dialled (Identify), and where we dialled it."""
+        """Where ``peer`` says it can be dialled (Identify), and where we dialled it; none more private than it."""
         try:
             told = [str(address) for address in self._host.get_peerstore().addrs(_id(peer))]
         except PeerStoreError:
             return ()
         found = [addresses.find_address(text) for text in told]
-        usable = {address.transport: None for address in found if address is not None}
+        scope = self.scope_of(peer)
+        usable = {a.transport: None for a in found if a is not None and a.scope >= scope}
         return tuple(usable)[:ADDRESSES_OF_PEER_MAX]
+
+    def scope_of(self, peer: str) -> Scope:
+        """How far away ``peer`` is by its connections; what is told to it, or by it, is at least as public."""
+        connections = self._network.get_connections(_id(peer))
+        seen = [each.muxed_conn.get_remote_address() for each in connections]
+        return max((scope_of_ip(one[0]) for one in seen if one is not None), default=Scope.WORLD)
 
     def protocols_of(self, peer: str) -> frozenset[str]:
         """What ``peer`` speaks, as far as Identify has told; empty before."""
@@ -236,6 +276,8 @@ class Host:
 
     async def _dial_one(self, peer: str, address: Address) -> str | None:
         """Connect; return None or why not. The library's own connect tries one address and has no time limit."""
+        if why := self._gate.denies(address.host):
+            return why
         target = Multiaddr(str(address.transport))
         try:
             with trio.fail_after(DIAL_SECONDS):

@@ -89,7 +89,8 @@ def parse_peer_id(text: str) -> bytes:
     if not text or len(text) > PEER_ID_TEXT_MAX:
         raise BadPeerId(f"PeerID of {len(text)} characters; 12D3KooW… has 52")
     raw = from_base58(text)
-    is_identity = raw[:1] == b"\0" and len(raw) == 2 + raw[1] and raw[1] <= IDENTITY_BYTES_MAX
+    is_whole = len(raw) > 2 and len(raw) == 2 + raw[1]
+    is_identity = is_whole and raw[0] == 0 and raw[1] <= IDENTITY_BYTES_MAX
     is_sha256 = raw[:2] == SHA256_PREFIX and len(raw) == 2 + SHA256_PREFIX[1]
     if not (is_identity or is_sha256):
         raise BadPeerId(f"{text} is no PeerID (12D3KooW…): a character is wrong or missing")

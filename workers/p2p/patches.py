@@ -10,11 +10,13 @@ from typing import Any
 
 import libp2p.host.basic_host as basic_host
 import libp2p.identity.identify.identify as identify
+import libp2p.identity.identify_push.identify_push as identify_push
 import libp2p.stream_muxer.muxer_multistream as muxer_multistream
 import trio
-from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.stream.net_stream import NetStream
+from multiaddr import Multiaddr
 
+from workers.p2p.addresses import BadAddress, Scope, parse
 from workers.p2p.yamux import YamuxConnection
 
 LIBP2P_VERSION = "0.8.1"
@@ -49,14 +51,17 @@ def install(agent: str) -> None:
         setattr(net_stream, MARK, True)
         known: Any = basic_host
         known.update_peerstore_from_identify = _remembering(known.update_peerstore_from_identify)
+        # Identify tells every peer all our addresses, also 127.0.0.1 and 10.0.0.5 to one across the Internet
+        pushed: Any = identify_push
+        spoken._mk_identify_protobuf = _discreet(identify._mk_identify_protobuf)
+        pushed._mk_identify_protobuf = spoken._mk_identify_protobuf
     _quieten()
 
 
 def guard(host: Any) -> None:
-    """Patch one host: its stream handler, its inbound slots, its memory of failed dials, its own dialling."""
+    """Patch one host: its stream handler, its memory of failed dials, its own dialling."""
     network = host.get_network()
     network.set_stream_handler(_guarded(host._swarm_stream_handler))
-    network._do_handle_inbound_connection = _inbound(network)
     # A failed dial blocks the peer for 60 s: when to dial again is decided in `dial`.
     network._negative_peer_cache.is_blocked = _never
     # It dials whatever address it has heard of, also with both watermarks at 0.
@@ -81,6 +86,28 @@ def _remembering(update: Callable[..., Awaitable[None]]) -> Callable[..., Awaita
     return remembering
 
 
+def _discreet(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Keep from a peer what it cannot reach; the signed record goes too, for it holds every address."""
+
+    def discreet(host: Any, seen_at: Any) -> Any:
+        message = make(host, seen_at)
+        scope = Scope.WORLD if seen_at is None else _scope(seen_at)
+        told = [raw for raw in message.listen_addrs if _scope(Multiaddr(raw)) >= scope]
+        del message.listen_addrs[:]
+        message.listen_addrs.extend(told)
+        message.ClearField("signedPeerRecord")
+        return message
+
+    return discreet
+
+
+def _scope(address: Any) -> Scope:
+    try:
+        return parse(str(address)).scope
+    except BadAddress:
+        return Scope.WORLD  # a transport that is not ours: nothing private is told there
+
+
 def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
     """An exception that leaves a stream handler stops the whole host: none leaves this one."""
 
@@ -92,29 +119,6 @@ def _guarded(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
             await _quietly(stream.reset)
 
     return guarded
-
-
-def _inbound(network: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """The library holds an inbound slot for the life of the process: this holds it while the connection lives."""
-
-    async def handle(stream: Any, address: Any, failure: Any) -> None:
-        try:
-            remote = network._build_remote_multiaddr(stream)
-            if remote is not None and not await network.connection_gate.is_allowed(remote):
-                await stream.close()
-                return
-            raw = RawConnection(stream, False)
-            try:
-                muxed = await network.upgrade_inbound_raw_conn(raw, address)
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    await raw.close()
-                raise
-            await muxed.event_closed.wait()
-        except Exception as error:  # noqa: BLE001  (remote input must not raise past its handler)
-            log.debug("inbound connection: %r", error)
-
-    return handle
 
 
 def _never(peer_id: str) -> bool:

@@ -93,6 +93,23 @@ class Peers:
         """How many peers are banned, by their faults or by the operator."""
         return sum(self.is_banned(peer, now) for peer in {*self.standings, *self._refused})
 
+    def all_left_alone(self, now: float) -> bool:
+        """Whether peers are known, and none that is connected may be asked."""
+        connected = all(self.is_left_alone(peer, now) for peer in self._connected)
+        return connected and self.left_alone(now) > 0
+
+    def first_back(self, now: float) -> tuple[str, str, str]:
+        """Which of the peers that are left alone is asked again first: its name, the last rule it broke, when."""
+        waits = {
+            peer: max(standing.until, standing.banned_until) - now - self._epoch
+            for peer, standing in self.standings.items()
+            if self.is_left_alone(peer, now) and peer not in self._refused
+        }
+        if not waits:
+            return min(self._refused, default="none"), "the operator's ban", "until it is unbanned"
+        peer = min(waits, key=lambda name: waits[name])
+        return peer, self.standings[peer].last, f"again in {waits[peer]:.0f} s"
+
     def to_check(self, now: float, count_max: int) -> list[str]:
         """Peers whose head is to be asked for now; each is marked as being asked."""
         due = [

@@ -40,6 +40,7 @@ RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 30.0
 # A fault may overtake the news that its range was cut; so long it is waited for before the range is asked again.
 HOLD_SECONDS = 0.5
+REPAIRS_AT_ONCE = 3  # of one block; what breaks rules more often waits, each time twice as long
 EXPLORED = 0.1  # of the requests go to any peer
 QUALITY_MIN = 1e-6
 SUSPECTS_MAX = 1024
@@ -70,18 +71,26 @@ class State(Enum):
     GIVEN = "given"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An answer that was cut into blocks ``start`` … ``end-1``; ``size`` counts its bytes."""
+
+    component: Component
+    peer: str
+    start: int
+    end: int
+    size: int
+
+
 @dataclass(eq=False)
 class Span:
-    """A range of blocks under way. ``used`` counts how many of its requests each peer got.
-
-    ``answers`` holds, for each that was cut, the number after its last block and its bytes.
-    """
+    """A range of blocks under way. ``used`` counts how many of its requests each peer got."""
 
     start: int
     count: int
     is_repair: bool = False
     avoid: frozenset[str] = frozenset()
-    answers: list[tuple[int, int]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     jobs: "list[Job]" = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
 
@@ -248,6 +257,25 @@ class Planner:
             case Component.EVENTS:
                 return EventsReceived(attempt, start, peer, job.headers, frame)
 
+    def messages_max(self, request: Request) -> int:
+        """How many messages an honest answer has at most, by the headers and state diffs that are known."""
+        if request.component is Component.HEADERS:
+            return request.count
+        job = self._by_attempt.get(request.attempt)
+        if job is None:
+            return 0  # nobody waits for it any more
+        match request.component:
+            case Component.STATE_DIFFS:
+                # SYNC-SPEC: declare the peer malicious if the counter becomes bigger than state_diff_length; each
+                # message counts for at least one (its fetch stage counts exactly)
+                return sum(header.state_diff_length for header in job.headers)
+            case Component.CLASSES:
+                return sum(len(want.declared) + len(want.deployed) for want in job.wanted)
+            case Component.TRANSACTIONS:
+                return sum(header.transactions for header in job.headers)
+            case Component.EVENTS:
+                return sum(header.events for header in job.headers)
+
     def received(self, request: Request, size_bytes: int) -> bool:
         """Note that so much of an answer has come; return whether it may be read on now."""
         job = self._by_attempt.get(request.attempt)
@@ -389,7 +417,7 @@ class Planner:
         for span in list(self._spans):
             for job in [j for j in span.jobs if j.end <= self.base]:
                 self._finish(job)
-            span.answers = [answer for answer in span.answers if answer[0] > self.base]
+            span.answers = [answer for answer in span.answers if answer.end > self.base]
             if span.end <= self.base:
                 self._drop(span)
         if self._frontier < self.base:
@@ -447,7 +475,7 @@ class Planner:
     @property
     def used_bytes(self) -> int:
         """What the window holds or awaits: answers with a block that is not stored, and what is asked."""
-        held = sum(size for span in self._spans for _, size in span.answers)
+        held = sum(answer.size for span in self._spans for answer in span.answers)
         coming = sum(
             max(job.received, self._expected(job) if job.state is State.ASKED else 0)
             for job in self._jobs()
@@ -608,20 +636,31 @@ class Planner:
         self._suspects.setdefault(news.attempt, []).append(news)
 
     def _repair_fault(self, news: Fault, now: float) -> None:
-        self._repair(news.start, news.count, frozenset(news.peers), news.attempt, now)
+        """Fetch anew what broke a rule, and what came after it in the same answer: that may lie as well."""
+        guilty = set(zip(news.components, news.peers, strict=True))
+        ends = [
+            answer.end
+            for span in self._spans
+            for answer in span.answers
+            if (answer.component, answer.peer) in guilty and answer.start <= news.start < answer.end
+        ]
+        count = max([news.start + news.count, *ends]) - news.start
+        self._repair(news.start, count, frozenset(news.peers), news.attempt, now)
 
     def _repair(
         self, start: int, count: int, avoid: frozenset[str], attempt: int, now: float
     ) -> None:
-        """Fetch the part of the range that is in the window anew, unless that has begun since ``attempt``."""
+        """Fetch the part of the range that is in the window anew, up to where that has begun since ``attempt``."""
         numbers = range(max(start, self.base), min(start + count, self._frontier))
-        stale = [n for n in numbers if attempt < self._repaired.get(n, (0, 0))[0]]
-        if not numbers or stale:
+        begun = (n for n in numbers if attempt < self._repaired.get(n, (0, 0))[0])
+        numbers = range(numbers.start, next(begun, numbers.stop))
+        if not numbers:
             return
         times = 1 + max(self._repaired.get(n, (0, 0))[1] for n in numbers)
         for number in numbers:
             self._repaired[number] = (self._next_attempt, times)
-        wait = 0.0 if times == 1 else min(2.0 ** min(times - 2, 16), RETRY_SECONDS_MAX)
+        late = times - REPAIRS_AT_ONCE
+        wait = 0.0 if late <= 0 else min(2.0 ** min(late - 1, 16), RETRY_SECONDS_MAX)
         for first in range(numbers.start, numbers.stop, self._range_blocks):
             size = min(self._range_blocks, numbers.stop - first)
             self._add_repair(first, size, avoid, now + wait)
@@ -635,7 +674,8 @@ class Planner:
     def _finish(self, job: Job) -> None:
         job.span.jobs.remove(job)
         if job.received:
-            job.span.answers.append((job.end, job.received))
+            answer = Answer(job.component, job.peer, job.start, job.end, job.received)
+            job.span.answers.append(answer)
         self._forget(job)
 
     def _drop(self, span: Span) -> None:

@@ -7,6 +7,7 @@ from starknet.wire.sync_pb2 import BlockHeadersRequest, Iteration
 from workers.component import Component
 
 VERSION = "0.1.0-rc.0"
+KAD_VERSION = "1.0.0"
 FIN_FIELDS = {
     Component.HEADERS: 2,
     Component.STATE_DIFFS: 3,
@@ -38,6 +39,11 @@ class Range:
 def protocol_id(chain_id: str, component: Component) -> str:
     """The name under which a component is negotiated, e.g. ``/starknet/SN_SEPOLIA/sync/headers/0.1.0-rc.0``."""
     return f"/starknet/{chain_id}/sync/{component.value}/{VERSION}"
+
+
+def kad_ids(chain_id: str) -> tuple[str, ...]:
+    """The names of Kademlia: the chain's own, and the older one that all chains share."""
+    return f"/starknet/{chain_id}/sync/kad/{KAD_VERSION}", f"/starknet/kad/{KAD_VERSION}"
 
 
 def fin(component: Component) -> bytes:

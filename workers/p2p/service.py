@@ -10,11 +10,13 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.p2p import addresses, keys, protocols
+from workers.p2p import addresses, forms, keys
 from workers.p2p.answer import Answerer
 from workers.p2p.book import Book
 from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
+from workers.p2p.discovery import Discovery
+from workers.p2p.gate import Gate, GateLimits, parse_network
 from workers.p2p.host import AGENTS, DIRECTIONS, Host
 from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
@@ -38,12 +40,12 @@ async def run(
     p2p = settings.p2p
     assert p2p is not None, "only nodes with --p2p have this process"
     public = [addresses.parse(text) for text in p2p.public]
-    host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public)
+    allow, deny = ([parse_network(text) for text in texts] for texts in (p2p.allow, p2p.deny))
+    gate = Gate(GateLimits(), allow, deny)
+    host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public, gate)
     view = View(blocks)
-    answerer = Answerer(view, settings.figures)
-    for component in Component:
-        name = protocols.protocol_id(settings.network.chain_id, component)
-        host.serve(name, answerer.handler(component))
+    answerer = Answerer(view, figures=settings.figures)
+    forms.serve(host, settings.network.chain_id, answerer, view)
     async with host.run([addresses.parse_listen(text) for text in p2p.listen]):
         for address in host.listening():
             log.info("Listening on", extra=fields(addr=str(address)))
@@ -67,7 +69,10 @@ async def _speak(
     warden = Warden(host, peers, ledger)
     bridge = Bridge(link)
     given = by_peer([addresses.parse_peer(text) for text in p2p.peers], host.peer_id)
-    dialer = Dialer(host, peers, open_book(Book(settings.db_path)), given, settings.figures)
+    chain_id = settings.network.chain_id
+    discovery = Discovery(chain_id, host, peers, asks=not p2p.serve_only)
+    book = open_book(Book(settings.db_path))
+    dialer = Dialer(host, peers, book, given, discovery.learned, settings.figures)
     syncer: Syncer | None = None
     if not p2p.serve_only:
         head = await view.head()
@@ -78,9 +83,7 @@ async def _speak(
             random.Random(),
             trio.current_time(),
         )
-        chain_id = settings.network.chain_id
-        memory, figures = settings.in_flight_bytes, settings.figures
-        syncer = Syncer(chain_id, host, peers, planner, bridge, view, memory, figures)
+        syncer = Syncer(settings, host, peers, planner, bridge, view)
     try:
         async with trio.open_nursery() as nursery:
             if syncer is None:
@@ -89,8 +92,11 @@ async def _speak(
             else:
                 nursery.start_soon(dialer.run)
                 nursery.start_soon(syncer.run)
+            if p2p.discovery:
+                discovery.serve()
+                nursery.start_soon(discovery.run)
             nursery.start_soon(warden.run)
-            nursery.start_soon(_tell, bridge, peers, answerer, syncer)
+            nursery.start_soon(_tell, bridge, host, peers, answerer, syncer)
             nursery.start_soon(_measure, settings, host, peers, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
@@ -99,7 +105,9 @@ async def _speak(
         warden.save()
 
 
-async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer | None) -> None:
+async def _tell(
+    bridge: Bridge, host: Host, peers: Peers, answerer: Answerer, syncer: Syncer | None
+) -> None:
     """Say how the process is, once a second."""
     while True:
         served = answerer.served
@@ -108,12 +116,16 @@ async def _tell(bridge: Bridge, peers: Peers, answerer: Answerer, syncer: Syncer
             "bytes_out": served.bytes_out,
             "requests_served": served.requests,
             "requests_refused": served.refused,
+            "requests_late": served.late,
+            "answers_stalled": served.stalled,
+            "connections_refused": host.inbound.refused,
         }
         values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
         if syncer is not None:
             values["requests"] = syncer.asked.requests
             values["bytes_in"] = syncer.asked.bytes_in
             values["faults"] = syncer.verdicts.faults
+            values["stuck"] = syncer.obstacle.line
             target = syncer.target()
             if target is not None and target >= 0:
                 values["target"] = target

@@ -13,13 +13,13 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
-from workers.metrics import Figures
-from workers.p2p import protocols
+from workers.p2p import forms
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
 from workers.p2p.counting import counted
-from workers.p2p.heads import find_head
+from workers.p2p.heads import count_headers, find_head
 from workers.p2p.host import CannotReach, Host
+from workers.p2p.obstacle import Obstacle
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
@@ -27,6 +27,7 @@ from workers.p2p.reorg import Reorg
 from workers.p2p.streams import BadAnswer
 from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
+from workers.settings import Settings
 
 TICK_SECONDS = 0.25
 IDLE_SECONDS = 1.0  # a tick while nothing is under way: whoever brings news wakes the loop
@@ -51,28 +52,29 @@ class Syncer:
 
     def __init__(
         self,
-        chain_id: str,
+        settings: Settings,
         host: Host,
         peers: Peers,
         planner: Planner,
         bridge: Bridge,
         view: View,
-        memory_bytes: int,
-        figures: Figures | None = None,
     ) -> None:
         self.asked = Asked()
-        self._figures = figures or Figures()
-        self.verdicts = Verdicts(peers, planner, self._figures)
-        self._chain_id = chain_id
+        self._figures = settings.figures
+        self.verdicts = Verdicts(peers, planner, settings.figures)
+        self.obstacle = Obstacle(peers, planner, self.verdicts)
+        self._network = settings.network
+        self._public_key = settings.public_key
         self._host = host
         self._peers = peers
         self._planner = planner
         self._bridge = bridge
         self._view = view
-        answer_bytes = min(max(memory_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
+        answer_bytes = min(max(settings.in_flight_bytes // 8, ANSWER_BYTES_MIN), ANSWER_BYTES_MAX)
         self._reorg = Reorg(self._ask, peers, planner, self.verdicts, bridge, view)
         self._patience = Patience(bytes_max=answer_bytes)
         self._patience_for_one = Patience(bytes_max=BLOCK_BYTES_MAX)
+        self._answers = forms.Answers()
         self._iteration = 0
         self._news = trio.Event()
         self._stepped = trio.Event()
@@ -105,20 +107,7 @@ class Syncer:
     # ---- the plan ------------------------------------------------------------------------------------------------
 
     def _step(self, nursery: trio.Nursery, now: float) -> None:
-        stuck = self._planner.watch(now)
-        if stuck is not None:
-            log.warning(
-                "The head does not move",
-                extra=fields(
-                    block=stuck.number,
-                    seconds=stuck.seconds,
-                    waits_for=stuck.waits_for,
-                    action=stuck.action,
-                    peers=len(self._peers),
-                    left_alone=self._peers.left_alone(now),
-                    last_fault=self.verdicts.last_fault,
-                ),
-            )
+        self.obstacle.look(now)
         for peer in self.verdicts.leaving():
             if peer in self._host.peers():
                 nursery.start_soon(self._host.disconnect, peer)
@@ -153,14 +142,18 @@ class Syncer:
         """Ask; None where the plan was told that there is no usable answer."""
         wanted = Range(request.start, request.count)
         try:
-            room = partial(self._room, request)
-            body = await self._ask(request.peer, request.component, wanted, room)
+            room, most = partial(self._room, request), self._planner.messages_max(request)
+            body = await self._ask(request.peer, request.component, wanted, room, most)
         except BadAnswer as error:
             self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
         except NoAnswer as error:
             self.verdicts.bad(request, error.rule, str(error), trio.current_time())
-        except TooBig:
-            self._planner.too_big(request, trio.current_time())
+        except TooBig as error:
+            if request.count == 1:
+                now = trio.current_time()
+                self.verdicts.bad(request, "message.flood", str(error), now)
+            else:
+                self._planner.too_big(request, trio.current_time())
         except CannotReach as error:
             log.debug("No answer", extra=fields(peer=request.peer, why=str(error)))
             self._planner.failed(request, trio.current_time())
@@ -175,20 +168,26 @@ class Syncer:
             await self._stepped.wait()
 
     async def _ask(
-        self, peer: str, component: Component, wanted: Range, room: Room | None = None
+        self,
+        peer: str,
+        component: Component,
+        wanted: Range,
+        room: Room | None = None,
+        messages_max: int | None = None,  # None: of headers, one a block
     ) -> bytes:
         self.asked.requests += 1
-        name = protocols.protocol_id(self._chain_id, component)
+        form = forms.form_of(self._host.protocols_of(peer), self._network.chain_id) or forms.SPEC
+        name = form.protocol_id(self._network.chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
+        most = wanted.limit if messages_max is None else messages_max
+        opener = partial(self._host.open, peer, name)
         with counted(self._figures, component, "out"):
-            body = await ask(
-                partial(self._host.open, peer, name), component, wanted, patience, room
-            )
+            body = await ask(opener, component, wanted, patience, room, most)
         self._figures.count("hera_p2p_bytes_total", len(body), protocol=component, direction="out")
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
-        return body
+        return await self._answers.read(form, component, body)
 
     # ---- what the stages say -------------------------------------------------------------------------------------
 
@@ -225,16 +224,16 @@ class Syncer:
             self._news.set()
 
     async def _find_head(self, peer: str) -> int | None:
-        spoken = self._host.protocols_of(peer)
-        if spoken and protocols.protocol_id(self._chain_id, Component.HEADERS) not in spoken:
+        if forms.form_of(self._host.protocols_of(peer), self._network.chain_id) is None:
             return None  # another kind of node: it is looked at again, ever less often
         known = self._peers.known_head(peer)
 
-        async def has(number: int) -> bool:
-            return bool(await self._ask(peer, Component.HEADERS, Range(number, 1)))
+        async def headers_in(wanted: Range) -> int:
+            body = await self._ask(peer, Component.HEADERS, wanted)
+            return count_headers(self._network, self._public_key, wanted, body)
 
         stored = self._planner.base - 1
-        return await find_head(has, stored if known is None else max(known, stored))
+        return await find_head(headers_in, stored if known is None else max(known, stored))
 
     @contextmanager
     def _checking(self, peer: str) -> Iterator[None]:

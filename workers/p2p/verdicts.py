@@ -41,12 +41,18 @@ class Verdicts:
             case HeadersFetched():
                 self._planner.headers_fetched(message, now)
             case BodiesFetched():
+                if not message.count:  # it said that it has these blocks
+                    self._blame_for_nothing(message, now)
                 self._planner.bodies_fetched(message, now)
             case BlockStored():
                 self._planner.block_stored(message, now)
             case Fault():
                 self.blame_senders(message, now)
                 self._planner.fault(message, now)
+
+    def _blame_for_nothing(self, news: BodiesFetched, now: float) -> None:
+        said = "nothing of the first block came"
+        self.blame(news.peer, news.component, news.start, "answer.empty", said, now)
 
     def blame_senders(self, fault: Fault, now: float) -> None:
         """Weigh a fault once for each peer that sent a guilty part."""
@@ -69,6 +75,9 @@ class Verdicts:
         suspects: int = 1,
     ) -> None:
         """Count a fault of ``peer``, or of one of several; let it go where it is not asked for a while."""
+        if self._peers.is_left_alone(peer, now):  # one lie may be found in many blocks: it was said
+            self._peers.blame(peer, rule, suspects, now)
+            return
         self.faults += 1
         self._figures.count("hera_p2p_faults_total", rule=rule)
         self.last_fault = f"{rule} by {peer} in block {block}"

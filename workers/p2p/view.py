@@ -58,6 +58,12 @@ class View:
         self._turn = trio.CapacityLimiter(1)
         self._refreshed_at = -REFRESH_SECONDS
 
+    def over(self, adapt: Callable[[StoredBlocks], StoredBlocks]) -> "View":
+        """The same reader, never read at the same time, as ``adapt`` shows its blocks."""
+        other = View(adapt(self._blocks))
+        other._turn = self._turn
+        return other
+
     def forget(self) -> None:
         """Look again at the next question: blocks were taken back."""
         self._refreshed_at = -REFRESH_SECONDS

@@ -20,6 +20,7 @@ class Warden:
         self._host = host
         self._peers = peers
         self._ledger = ledger
+        host.inbound.is_banned = lambda peer: peers.is_banned(peer, trio.current_time())
 
     async def run(self) -> None:
         """Watch until cancelled."""

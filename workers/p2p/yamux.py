@@ -38,11 +38,14 @@ UINT32_MAX = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one connection. Unread bytes: at most 64 streams of ours by 1 MiB and 128 of theirs by 256 KiB."""
+    """Bounds of one connection. Unread bytes: at most 64 streams of ours by 1 MiB, and 1 MiB on all of theirs."""
 
     window_bytes: int = 1 << 20  # of a stream that we open; theirs keep INITIAL_WINDOW
     frame_bytes_max: int = 64 * 1024 - HEADER.size - 16  # header and payload fit one Noise record
-    inbound_max: int = 128  # more streams opened by the peer are reset
+    inbound_max: int = 64  # more streams opened by the peer are reset; a syncing node has about 20
+    inbound_unread_max: int = (
+        1 << 20
+    )  # bytes on all of them; a stream that brings more is reset: requests are small
     outbound_max: int = 64  # more of ours wait
     control_max: int = 4096  # control frames waiting; a peer that forces more is cut
     stalled_seconds: float = 60.0  # a write that finds no window
@@ -170,12 +173,22 @@ class YamuxStream(IMuxedStream):
         if self.receive_credit < 0:
             raise ProtocolError("more data than the window allows")
         if self._fin_received or self._read_closed:
-            self.kill()
-            self._connection.send_later(_frame(WINDOW, RST, self.stream_id, 0))
+            self.refuse()
             return
+        if not self.outbound:
+            self._connection.inbound_unread += len(body)
+            if self._connection.inbound_unread > self._connection.limits.inbound_unread_max:
+                self._connection.inbound_unread -= len(body)
+                self.refuse()
+                return
         self._unread.append(body)
         self._unread_bytes += len(body)
         self._wake_reader()
+
+    def refuse(self) -> None:
+        """End both directions and tell the peer so, later."""
+        self.kill()
+        self._connection.send_later(_frame(WINDOW, RST, self.stream_id, 0))
 
     def on_window(self, length: int) -> None:
         """Note that the peer may be sent ``length`` more bytes."""
@@ -227,7 +240,7 @@ class YamuxStream(IMuxedStream):
                 parts.append(self._unread.popleft())
                 size += len(parts[-1])
             out = b"".join(parts)
-        self._unread_bytes -= len(out)
+        self._read(len(out))
         return out
 
     def _grant(self) -> None:
@@ -280,7 +293,12 @@ class YamuxStream(IMuxedStream):
 
     def _drop_unread(self) -> None:
         self._unread.clear()
-        self._unread_bytes = 0
+        self._read(self._unread_bytes)
+
+    def _read(self, size: int) -> None:
+        self._unread_bytes -= size
+        if not self.outbound:
+            self._connection.inbound_unread -= size
 
     def _wake(self) -> None:
         self._wake_reader()
@@ -317,6 +335,7 @@ class YamuxConnection(IMuxedConn):
         self.streams: dict[int, YamuxStream] = {}
         self._is_initiator = conn.is_initiator if is_initiator is None else is_initiator
         self._next_id = 1 if self._is_initiator else 2
+        self.inbound_unread = 0  # bytes on the peer's streams
         self._inbound = 0
         self._closing = False
         self._records = records_of(conn)

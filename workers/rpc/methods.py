@@ -1,152 +1,134 @@
-"""JSON-RPC 2.0: lets through well-formed requests to the methods that need only the head; the rest gets an error."""
+"""The page of methods: what each takes, in the specification's order, and who answers it; HTTP and WebSocket alike."""
 
-import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
-from workers.settings import Settings
-from workers.store import Head
-
-SPEC_VERSION = "0.10.2"
-BATCH_MAX = 256
-
-PARSE_ERROR = -32700
-INVALID_REQUEST = -32600
-METHOD_NOT_FOUND = -32601
-INVALID_PARAMS = -32602
-NO_BLOCKS = 32
-
-
-class Chain(Protocol):
-    """What the methods ask of the node."""
-
-    @property
-    def settings(self) -> Settings:
-        """The node's settings."""
-        ...
-
-    def head(self) -> Head | None:
-        """Return the last stored block."""
-        ...
-
-    def started(self) -> Head | None:
-        """Return the last stored block at the time the server began."""
-        ...
-
-    def target(self) -> int | None:
-        """Return the highest block heard of."""
-        ...
+from workers.rpc import blocks, classes, events, node, proofs, receipts, state, transactions
+from workers.rpc.params import (
+    Param,
+    block_id,
+    felt,
+    felt_bytes,
+    flags,
+    list_of,
+    natural,
+    trie_key,
+)
+from workers.rpc.specs import V0_10, Spec
 
 
-class RpcError(Exception):
-    """An error of JSON-RPC or of the Starknet specification."""
+@dataclass(frozen=True)
+class Method:
+    """A method that is answered from the store: ``run`` takes the view and a value for each parameter.
 
-    def __init__(self, code: int, message: str, data: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.data = data
+    Where it fails with a code of ``elsewhere``, another node is asked, if there is one.
+    """
 
-    def object(self) -> dict[str, Any]:
-        """Return the error object."""
-        known = {"code": self.code, "message": self.message}
-        return known if self.data is None else known | {"data": self.data}
+    run: Callable[..., object]
+    params: tuple[Param, ...] = ()
+    elsewhere: frozenset[int] = frozenset()
 
 
-def answer(body: bytes, chain: Chain) -> dict[str, Any] | list[dict[str, Any]] | None:
-    """Answer one request or a batch; None if there is nothing to say (notifications only)."""
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
-        return _failed(None, RpcError(PARSE_ERROR, "Parse error"))
-    if not isinstance(request, list):
-        return _one(request, chain)
-    if not 0 < len(request) <= BATCH_MAX:
-        problem = f"a batch holds 1 to {BATCH_MAX} requests"
-        return _failed(None, RpcError(INVALID_REQUEST, "Invalid Request", problem))
-    answers = [_one(single, chain) for single in request]
-    return [each for each in answers if each is not None] or None
+@dataclass(frozen=True)
+class Forwarded:
+    """A method that another node answers; without one the error says what this one lacks."""
+
+    lacks: str
 
 
-def felt(value: bytes) -> str:
-    """Write a hash as the specification does: 0x and hex digits without leading zeros."""
-    return hex(int.from_bytes(value, "big"))
+AnyMethod = Method | Forwarded
 
+BLOCK = Param("block_id", block_id)
+HASH = Param("transaction_hash", felt_bytes)
+ADDRESS = Param("contract_address", felt)
+TRANSACTION_FLAGS = Param(
+    "response_flags",
+    flags(transactions.PROOF_FACTS),
+    required=False,
+    default=frozenset(),
+    since=V0_10.since,
+)
+STORAGE_FLAGS = Param(
+    "response_flags",
+    flags(state.LAST_UPDATE),
+    required=False,
+    default=frozenset(),
+    since=V0_10.since,
+)
+ONLY_CONTRACTS = Param("contract_addresses", list_of(felt), required=False, since=V0_10.since)
 
-def _one(request: object, chain: Chain) -> dict[str, Any] | None:
-    if not isinstance(request, dict):
-        return _failed(None, RpcError(INVALID_REQUEST, "Invalid Request"))
-    identity = request.get("id")
-    if not isinstance(identity, str | int | None) or isinstance(identity, bool):
-        problem = "id must be text or a whole number"
-        return _failed(None, RpcError(INVALID_REQUEST, "Invalid Request", problem))
-    try:
-        result = _call(request, chain)
-    except RpcError as error:
-        return _failed(identity, error)
-    return {"jsonrpc": "2.0", "result": result, "id": identity} if "id" in request else None
+EXECUTION = "this node does not execute Cairo: set --rpc-upstream"
+COMPILER = "this node has no Sierra compiler: set --rpc-upstream"
+MEMPOOL = "this node takes no transactions: set --rpc-upstream"
+LAYER_1 = "this node does not read L1: set --rpc-upstream"
 
+NOT_YET = frozenset({29})  # a transaction that waits is known where transactions are taken
 
-def _call(request: dict[str, Any], chain: Chain) -> object:
-    name = request.get("method")
-    if request.get("jsonrpc") != "2.0" or not isinstance(name, str):
-        raise RpcError(INVALID_REQUEST, "Invalid Request")
-    method = _METHODS.get(name)
-    if method is None:
-        raise RpcError(METHOD_NOT_FOUND, "Method Not Found")
-    if request.get("params", []) not in ([], {}):
-        raise RpcError(INVALID_PARAMS, "Invalid Params", f"{name} takes none")
-    return method(chain)
-
-
-def _failed(identity: str | int | None, error: RpcError) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "error": error.object(), "id": identity}
-
-
-def _need_head(chain: Chain) -> Head:
-    head = chain.head()
-    if head is None:
-        raise RpcError(NO_BLOCKS, "There are no blocks")
-    return head
-
-
-def _chain_id(chain: Chain) -> object:
-    return hex(chain.settings.network.chain_id_felt)
-
-
-def _block_number(chain: Chain) -> object:
-    return _need_head(chain).number
-
-
-def _block_hash_and_number(chain: Chain) -> object:
-    head = _need_head(chain)
-    return {"block_hash": felt(head.block_hash), "block_number": head.number}
-
-
-def _syncing(chain: Chain) -> object:
-    """Return false at the head, else where the node began, is and goes; a hash it cannot know yet is 0x0."""
-    head, target = chain.head(), chain.target()
-    if target is None or (head is not None and target <= head.number):
-        return False
-    began, now = _named("starting", chain.started()), _named("current", head)
-    return began | now | {"highest_block_hash": "0x0", "highest_block_num": target}
-
-
-def _named(name: str, head: Head | None) -> dict[str, object]:
-    return {
-        f"{name}_block_hash": "0x0" if head is None else felt(head.block_hash),
-        f"{name}_block_num": 0 if head is None else head.number,
-    }
-
-
-def _spec_version(_: Chain) -> object:
-    return SPEC_VERSION
-
-
-_METHODS: dict[str, Callable[[Chain], object]] = {
-    "starknet_specVersion": _spec_version,
-    "starknet_chainId": _chain_id,
-    "starknet_blockNumber": _block_number,
-    "starknet_blockHashAndNumber": _block_hash_and_number,
-    "starknet_syncing": _syncing,
+ALL: dict[str, AnyMethod] = {
+    "starknet_specVersion": Method(node.spec_version),
+    "starknet_chainId": Method(node.chain_id),
+    "starknet_syncing": Method(node.syncing),
+    "starknet_blockNumber": Method(node.block_number),
+    "starknet_blockHashAndNumber": Method(node.block_hash_and_number),
+    "starknet_getBlockWithTxHashes": Method(blocks.with_hashes, (BLOCK,)),
+    "starknet_getBlockWithTxs": Method(blocks.with_transactions, (BLOCK, TRANSACTION_FLAGS)),
+    "starknet_getBlockWithReceipts": Method(blocks.with_receipts, (BLOCK, TRANSACTION_FLAGS)),
+    "starknet_getBlockTransactionCount": Method(blocks.transaction_count, (BLOCK,)),
+    "starknet_getStateUpdate": Method(state.state_update, (BLOCK, ONLY_CONTRACTS)),
+    "starknet_getStorageAt": Method(
+        state.storage_at, (ADDRESS, Param("key", felt), BLOCK, STORAGE_FLAGS)
+    ),
+    "starknet_getNonce": Method(state.nonce, (BLOCK, ADDRESS)),
+    "starknet_getClassHashAt": Method(state.class_hash_at, (BLOCK, ADDRESS)),
+    "starknet_getClass": Method(classes.by_hash, (BLOCK, Param("class_hash", felt))),
+    "starknet_getClassAt": Method(classes.of_contract, (BLOCK, ADDRESS)),
+    "starknet_getTransactionByHash": Method(transactions.by_hash, (HASH, TRANSACTION_FLAGS)),
+    "starknet_getTransactionByBlockIdAndIndex": Method(
+        transactions.by_place, (BLOCK, Param("index", natural), TRANSACTION_FLAGS)
+    ),
+    "starknet_getTransactionReceipt": Method(receipts.receipt, (HASH,)),
+    "starknet_getTransactionStatus": Method(receipts.status, (HASH,), NOT_YET),
+    "starknet_getEvents": Method(events.get_events, (Param("filter", events.read_filter),)),
+    "starknet_getStorageProof": Method(
+        proofs.storage_proof,
+        (
+            BLOCK,
+            Param("class_hashes", list_of(trie_key), required=False, default=()),
+            Param("contract_addresses", list_of(trie_key), required=False, default=()),
+            Param(
+                "contracts_storage_keys", list_of(proofs.storage_keys), required=False, default=()
+            ),
+        ),
+    ),
+    "starknet_getMessagesStatus": Forwarded(LAYER_1),
+    "starknet_getCompiledCasm": Forwarded(COMPILER),
+    **{
+        f"starknet_{name}": Forwarded(EXECUTION)
+        for name in (
+            *("call", "estimateFee", "estimateMessageFee", "simulateTransactions"),
+            *("traceTransaction", "traceBlockTransactions"),
+        )
+    },
+    **{
+        f"starknet_add{name}Transaction": Forwarded(MEMPOOL)
+        for name in ("Invoke", "Declare", "DeployAccount")
+    },
 }
+
+
+def methods_of(spec: Spec) -> dict[str, AnyMethod]:
+    """Return the methods of one version, with the parameters that it has."""
+    return {name: _as_in(spec, method) for name, method in ALL.items()}
+
+
+def _as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
+    if isinstance(method, Forwarded):
+        return method
+    params = tuple(param for param in method.params if param.since <= spec.since)
+    missing = [param.default for param in method.params if param.since > spec.since]
+
+    def run(view: Any, *values: Any) -> object:
+        return method.run(view, *values, *missing)
+
+    return replace(method, run=run, params=params) if missing else method

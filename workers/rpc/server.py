@@ -1,6 +1,7 @@
-"""The node's HTTP server: ``/status``, ``/health`` and the JSON-RPC methods that need only the head.
+"""The node's HTTP server: ``/status``, ``/health`` and JSON-RPC at a path for each version.
 
-Everything runs in one thread but the question to the broker, since a Reader belongs to one thread.
+Everything runs in one thread but questions to the broker and to an upstream node, since a Reader belongs to one
+thread. Nothing that is asked of it takes long by itself: see ``events.PAGE_SECONDS`` and the bounds of lists.
 """
 
 import asyncio
@@ -9,13 +10,15 @@ import logging
 import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,18 +27,25 @@ from broker.link import BrokerLost, Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
-from workers.rpc import methods
+from workers.rpc.felts import hex_of
+from workers.rpc.jsonrpc import Service, refusal
+from workers.rpc.specs import SPECS, paths
+from workers.rpc.upstream import Upstream
 from workers.settings import Settings
 from workers.store import Head, StoreError
 from workers.store.reader import Reader
 
-BODY_BYTES_MAX = 1 << 20
+BODY_BYTES_MAX = 10 << 20
+BODY_SECONDS_MAX = 20.0
 CONNECTIONS_MAX = 128
 STOP_SECONDS_MAX = 1
 REFRESH_SECONDS = 0.1  # the view follows the writer at most this often
 SAMPLE_SECONDS = 1.0
 STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
+ANY_ORIGIN = Middleware(
+    CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
+)
 
 
 def main(settings: Settings, link: Link) -> None:
@@ -43,7 +53,7 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
-    bound = _bind(settings.http_host, settings.http_port)
+    bound = _bind(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
     config = uvicorn.Config(
@@ -99,10 +109,10 @@ class Watch:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.settings = settings
+        self.reader = reader
         self.lost = False
         self.unreadable: StoreError | None = None
         self.when_lost: Callable[[], None] = lambda: None
-        self._reader = reader
         self._ask = stats
         self._clock = clock
         self._refreshed = -REFRESH_SECONDS
@@ -120,13 +130,13 @@ class Watch:
         if now - self._refreshed >= REFRESH_SECONDS:
             self._refreshed = now
             try:
-                self._reader.refresh()
+                self.reader.refresh()
             except (
                 StoreError
             ) as error:  # this process ends by it; until then the view stays as it is
                 self.unreadable = error
                 self.when_lost()
-        return self._reader.head()
+        return self.reader.head()
 
     def target(self) -> int | None:
         """Return the highest block that a source heard of, never below the head."""
@@ -148,6 +158,7 @@ class Watch:
             "head": None if head is None else _head(head),
             "target": target,
             "syncing": target is not None and target > number,
+            "stuck": statuses.get("p2p", {}).get("stuck") or None,
             "peers": _p2p(statuses)["peers"],
             "p2p": _p2p(statuses),
             "blocks_per_second": round(self.speed(), 2),
@@ -199,17 +210,34 @@ def application(watch: Watch) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def rpc(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return JSONResponse({"error": f"more than {BODY_BYTES_MAX} bytes"}, status_code=413)
-        answer = methods.answer(body, watch)
-        return Response(status_code=200) if answer is None else JSONResponse(answer)
+    settings = watch.settings
+    upstream = None if settings.rpc_upstream is None else Upstream(settings.rpc_upstream)
+    services = {spec: Service(watch, spec, upstream) for spec in SPECS}
+
+    def rpc(service: Service) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                async with asyncio.timeout(BODY_SECONDS_MAX):
+                    body = await _body(request)
+            except TimeoutError:
+                return _json(refusal(f"the body took more than {BODY_SECONDS_MAX:.0f} s"), 408)
+            if body is None:
+                return _json(refusal(f"the body is above {BODY_BYTES_MAX} bytes"), 413)
+            answer = await service.answer(body)
+            return Response(status_code=200) if answer is None else _json(answer)
+
+        return endpoint
+
+    async def unknown(request: Request, _: Exception) -> Response:
+        served = ", ".join(path for path in paths())
+        return _json(refusal(f"there is no {request.url.path[:80]}: use one of {served}"), 404)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sampling = asyncio.create_task(watch.keep_sampling())
         yield
+        if upstream is not None:
+            upstream.close()
         sampling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sampling
@@ -218,8 +246,10 @@ def application(watch: Watch) -> Starlette:
         routes=[
             Route("/status", status),
             Route("/health", health),
-            Route("/", rpc, methods=["POST"]),
+            *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
         ],
+        middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
+        exception_handlers={404: unknown},
         lifespan=lifespan,
     )
 
@@ -234,9 +264,13 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def _bind(settings: Settings) -> socket.socket:
     try:
-        return bind(host, port)
+        return bind(settings.http_host, settings.http_port, shared=settings.rpc_workers > 1)
     except CannotListen as error:
         log.error(f"Cannot serve HTTP on {error}: choose another --http-port or --http-host")
         raise SystemExit(EX_CONFIG) from None
@@ -251,8 +285,8 @@ def _role(settings: Settings) -> str:
 def _head(head: Head) -> dict[str, Any]:
     return {
         "number": head.number,
-        "hash": methods.felt(head.block_hash),
-        "state_root": methods.felt(head.state_root),
+        "hash": hex_of(head.block_hash),
+        "state_root": hex_of(head.state_root),
     }
 
 

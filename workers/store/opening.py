@@ -91,18 +91,24 @@ def identify(db_path: Path) -> Identity:
 
 def open_view(db_path: Path) -> View:
     """Open an existing store for reading; touches nothing in it."""
-    identify(db_path)
-    tries = 0
-    while True:
-        tries += 1
-        private = _new_private(db_path)
+    for tries_left in reversed(range(OPEN_TRIES_MAX)):
         try:
-            identity = _database_identity(db_path / FOLDER)
-            return View(open_secondary(db_path / FOLDER, private.path), identity, private)
+            identify(db_path)
+            return _open_view(db_path)
         except StoreError:
-            private.remove()
-            if tries == OPEN_TRIES_MAX:
+            if not tries_left:
                 raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _open_view(db_path: Path) -> View:
+    private = _new_private(db_path)
+    try:
+        identity = _database_identity(db_path / FOLDER)
+        return View(open_secondary(db_path / FOLDER, private.path), identity, private)
+    except StoreError:
+        private.remove()
+        raise
 
 
 def _database_identity(path: Path) -> bytes:

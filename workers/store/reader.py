@@ -3,7 +3,7 @@
 A RocksDB secondary instance; nothing is written into the database itself. A Reader serves one thread at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from workers.store.schema import (
     Family,
     Kind,
     cut_hashes,
+    event_prefix,
     felt,
     number_key,
     unpack_head,
@@ -142,18 +143,50 @@ class Reader:
         """Return the class of a contract after block ``number``, 0 if there was none."""
         return self._value_at(Kind.CLASS_HASH + felt(address), number)
 
+    def last_set(self, what: bytes, number: int) -> tuple[int, int] | None:
+        """Return (value, block that set it) of a history row up to block ``number``: ``what`` is kind and name."""
+        found = (
+            None if self._view is None else self._view.rocks.get_last(Family.HISTORY, what, number)
+        )
+        if found is None:
+            return None
+        key, value = found
+        return int.from_bytes(value, "big"), int.from_bytes(key[len(what) :], "big")
+
+    def next_with_event(self, place: int, values: Iterable[bytes], number: int) -> int | None:
+        """Return the lowest block from ``number`` on that may have an event with one of the felts in that place.
+
+        Place 0 is the sender, place n the n-th key, up to ``EVENT_KEYS_INDEXED``.
+        """
+        if self._view is None:
+            return None
+        rocks = self._view.rocks
+        prefixes = {event_prefix(place, value) for value in values}
+        found = [rocks.get_next(Family.EVENT_INDEX, prefix, number) for prefix in prefixes]
+        return min((each for each in found if each is not None), default=None)
+
+    def contract(self, address: int) -> tuple[int, int, int]:
+        """Return class hash, nonce and storage root of a contract at the head of this view; all 0 for none."""
+        record = self._get(Family.CONTRACTS, felt(address))
+        if record is None:
+            return 0, 0, 0
+        class_hash, nonce, root = (int.from_bytes(part, "big") for part in cut_hashes(record))
+        return class_hash, nonce, root
+
+    def trie_pages(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """Return pages of the tries at the head of this view, as ``starknet.trie`` names them."""
+        if self._view is None:
+            return [None] * len(names)
+        return self._view.rocks.get_many(Family.TRIE_PAGES, names)
+
     def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
         """Yield all keys and values of one family, keys ascending."""
         if self._view is not None:
             yield from self._view.rocks.items(family)
 
     def _value_at(self, prefix: bytes, number: int) -> int:
-        found = (
-            None
-            if self._view is None
-            else self._view.rocks.get_last(Family.HISTORY, prefix, number)
-        )
-        return 0 if found is None else int.from_bytes(found[1], "big")
+        found = self.last_set(prefix, number)
+        return 0 if found is None else found[0]
 
     def _get(self, family: Family, key: bytes) -> bytes | None:
         return None if self._view is None else self._view.rocks.get(family, key)

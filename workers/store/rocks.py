@@ -106,6 +106,19 @@ class Rocks:
                 return None
             return key, cursor.value()
 
+    def get_next(self, family: Family, prefix: bytes, number: int) -> int | None:
+        """Return the lowest number from ``number`` on that has a key under ``prefix``."""
+        with errors_of(self.path):
+            cursor = self._families[family].iter()
+            cursor.seek(prefix + number_key(number))
+            if not cursor.valid():
+                cursor.status()
+                return None
+            key: bytes = cursor.key()
+        if len(key) != len(prefix) + len(number_key(number)) or not key.startswith(prefix):
+            return None
+        return int.from_bytes(key[len(prefix) :], "big")
+
     def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key and value of a family, keys ascending."""
         with errors_of(self.path):

@@ -19,6 +19,7 @@ tx_hashes       number                             the block's transaction hashe
 trie_pages      trie ‖ level ‖ path                nodes of one trie, as ``starknet/native/trie.c`` writes them
 contracts       address                            class hash ‖ nonce ‖ storage root; absent if all three are 0
 history         kind ‖ what ‖ number               its value (a felt) since that block, for each block that set it
+event_index     place ‖ end of a felt ‖ number     nothing; an event of the block has such a felt in that place
 =============== ================================== ==================================================================
 """
 
@@ -27,7 +28,7 @@ from enum import StrEnum
 from workers.component import Component
 from workers.store import Head
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NUMBER_BYTES = 8
 NUMBER_MAX = 2 ** (8 * NUMBER_BYTES) - 1
 INDEX_BYTES = 4
@@ -55,6 +56,7 @@ class Family(StrEnum):
     TRIE_PAGES = "trie_pages"
     CONTRACTS = "contracts"
     HISTORY = "history"
+    EVENT_INDEX = "event_index"
 
 
 PART_FAMILY = {  # classes are stored one by one, see block_classes
@@ -73,6 +75,18 @@ class Kind:
     CLASS_HASH = b"c"  # ‖ address
     COMPILED = b"k"  # ‖ class hash: the compiled class hash in the class trie
     DEFINED = b"d"  # ‖ class hash: the block that brought its definition; the value is 0
+
+
+EVENT_KEYS_INDEXED = 4  # of each event; a filter for later ones is left to whoever reads the events
+_INDEXED_BYTES = 7
+
+
+def event_prefix(place: int, value: bytes) -> bytes:
+    """Begin the keys of ``event_index`` for a felt of 32 bytes: place 0 is the sender, place n the n-th key.
+
+    The end of the felt stands for all of it: another felt may share it, a block that has the felt is never missed.
+    """
+    return bytes([place]) + value[-_INDEXED_BYTES:]
 
 
 def felt(value: int) -> bytes:

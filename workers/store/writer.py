@@ -16,7 +16,8 @@ from pathlib import Path
 from starknet.commitments import StateDiff
 from starknet.felt import from_bytes
 from starknet.wire.delimited import join, split
-from starknet.wire.sync_pb2 import SignedBlockHeader
+from starknet.wire.rows import Shape
+from starknet.wire.sync_pb2 import EventsResponse, SignedBlockHeader
 from workers.component import Component
 from workers.errors import PeerFault
 from workers.messages import BlockVerified
@@ -26,6 +27,7 @@ from workers.store.opening import FOLDER, exists, identify, lock_for_writing, op
 from workers.store.reader import decode_header, hash_of, is_defined
 from workers.store.rocks import Batch, Rocks
 from workers.store.schema import (
+    EVENT_KEYS_INDEXED,
     FELT_BYTES,
     HEAD_KEY,
     PART_FAMILY,
@@ -33,6 +35,7 @@ from workers.store.schema import (
     Family,
     Kind,
     cut_hashes,
+    event_prefix,
     felt,
     number_key,
     pack_head,
@@ -44,6 +47,7 @@ from workers.store.schema import (
 SYNC_BLOCKS_MAX = 32
 SYNC_SECONDS_MAX = 1.0
 MEASURE_SECONDS = 10.0  # between two looks at the sizes of the families
+EVENT = Shape(EventsResponse.DESCRIPTOR)
 
 
 class Writer:
@@ -101,6 +105,8 @@ class Writer:
         if root != block.state_root:
             raise _root_fault(block, root)
         self._put_parts(batch, block)
+        for key in event_keys(block.events, block.number):
+            batch.put(Family.EVENT_INDEX, key, b"")
         head = Head(block.number, block.block_hash, block.state_root)
         batch.put(Family.META, HEAD_KEY, pack_head(head))
         self._write(batch)
@@ -220,6 +226,9 @@ class Writer:
         for name, place in zip(hashes, found, strict=True):
             if place is not None and unpack_location(place)[0] == head.number:
                 batch.delete(Family.TX_INDEX, name)
+        events = self._rocks.get(Family.EVENTS, key) or b""
+        for indexed in event_keys(events, head.number):
+            batch.delete(Family.EVENT_INDEX, indexed)
         for family in (*PART_FAMILY.values(), Family.TX_HASHES):
             batch.delete(family, key)
         batch.delete(Family.NUMBER_BY_HASH, head.block_hash)
@@ -245,6 +254,20 @@ class Writer:
             raise
         self._unsynced = 0 if sync else unsynced
         self._synced_at = now if sync else self._synced_at
+
+
+def event_keys(body: bytes, number: int) -> set[bytes]:
+    """Return the keys of ``event_index`` for the events of one block."""
+    rows = EVENT.rows_of_bytes([bytes(payload) for payload in split(body, len(body))])
+    width = EVENT_KEYS_INDEXED * FELT_BYTES
+    senders = {row.event_from_address or ZERO for row in rows}
+    keys = {
+        (place, value)
+        for row in rows
+        for place, value in enumerate(cut_hashes(row.event_keys[:width]), 1)
+    }
+    end = number_key(number)
+    return {event_prefix(*one) + end for one in keys | {(0, sender) for sender in senders}}
 
 
 def revert_to(db_path: Path, number: int) -> Head | None:

@@ -1,4 +1,4 @@
-// What every peer of these tests is made of: TCP, Noise, Yamux, Identify and Ping.
+// What every peer of these tests is made of: TCP, Noise, Yamux, Identify and Ping; `more` are further services.
 import './resolvers.mjs'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
@@ -9,13 +9,13 @@ import { createLibp2p } from 'libp2p'
 
 const WINDOW_BYTES = 256 * 1024 // the least that Yamux has: a reader that pauses soon holds its sender up
 
-export function start (listen) {
+export function start (listen, more = {}) {
   return createLibp2p({
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],
-    services: { identify: identify(), ping: ping() }
+    services: { identify: identify(), ping: ping(), ...more }
   })
 }
 

@@ -151,7 +151,7 @@ def test_inbound_slots_are_given_back() -> None:
                     await client.dial(server.peer_id, transports(server))
                     while not server.peers():
                         await trio.sleep(0.01)
-                while server.peers() or server._network._inbound_limiter.borrowed_tokens:
+                while server.peers() or server._gate.count:
                     await trio.sleep(0.01)
 
     run(test)

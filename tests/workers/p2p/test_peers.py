@@ -1,6 +1,7 @@
 """Who may be asked, who is left alone, how heads are found, and the address book."""
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,18 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.flow.chains import another_devnet, devnet
 from tests.workers.p2p.test_keys import JUNO_PEER_ID
 from workers.p2p import addresses, keys
 from workers.p2p.addresses import Address
 from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, Book
 from workers.p2p.files import FileBroken
-from workers.p2p.heads import find_head
+from workers.p2p.heads import count_headers, find_head
 from workers.p2p.peers import CHECK_SECONDS, OFF_CHAIN_SECONDS, REMEMBERED_MAX, Back, Peers
 from workers.p2p.plan import PeerState
+from workers.p2p.protocols import Range
 from workers.p2p.score import WEAKNESS_SECONDS
+from workers.p2p.streams import BadAnswer
 
 
 def connected(*names: str) -> Peers:
@@ -140,6 +144,23 @@ def test_a_peer_on_another_chain_is_left_alone_for_a_while_but_not_blamed() -> N
     assert "a" in peers.to_check(80.0, 8), "after a retreat everyone is looked at anew"
 
 
+def test_that_nobody_is_left_to_ask_names_who_is_asked_again_first() -> None:
+    peers = connected("a", "b")
+    assert not peers.all_left_alone(0.0)
+    peers.blame("a", "events.count", 1, 0.0)
+    assert not peers.all_left_alone(0.0)
+    peers.blame("b", "header.signature", 1, 10.0)
+    assert peers.all_left_alone(10.0)
+    assert peers.first_back(10.0) == ("a", "events.count", "again in 50 s")
+    peers.update([])
+    assert peers.all_left_alone(10.0), "who lied is sent away"
+    peers.obey(["a", "b"], {})
+    assert peers.first_back(10.0) == ("a", "the operator's ban", "until it is unbanned")
+    peers.update(["c"])
+    assert not peers.all_left_alone(10.0)
+    assert not connected().all_left_alone(0.0), "nobody is known"
+
+
 def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
     peers = connected("a")
     peers.checked("a", 500, 0.0)
@@ -151,39 +172,52 @@ def test_a_peer_that_ended_early_has_a_lower_head_and_is_asked_anew() -> None:
     peers.ended_at("gone", 1)
 
 
-@given(head=st.integers(-1, 10**9), known=st.integers(-1, 10**9))
-def test_the_head_is_found_with_few_questions(head: int, known: int) -> None:
-    asked: list[int] = []
+def heads_of(head: int, asked: list[Range]) -> Callable[[Range], Awaitable[int]]:
+    async def headers_in(wanted: Range) -> int:
+        assert isinstance(wanted.start, int)
+        asked.append(wanted)
+        return len(range(wanted.start, head + 1, wanted.step)[: wanted.limit])
 
-    async def has(number: int) -> bool:
-        asked.append(number)
-        return number <= head
+    return headers_in
 
-    found = trio.run(find_head, has, known)
-    assert found == max(head, known)
-    assert len(asked) <= 2 + 2 * max(head - known, 1).bit_length()
+
+@given(known=st.integers(-1, 10**9), new=st.integers(-100, 4_000_000))
+def test_the_head_is_found_in_three_questions(known: int, new: int) -> None:
+    asked: list[Range] = []
+    head = max(-1, known + new)
+    assert trio.run(find_head, heads_of(head, asked), known) == max(head, known)
+    assert len(asked) <= 3
 
 
 def test_nothing_new_costs_one_question() -> None:
-    asked: list[int] = []
-
-    async def has(number: int) -> bool:
-        asked.append(number)
-        return False
-
-    assert trio.run(find_head, has, 41) == 41
-    assert asked == [42]
+    asked: list[Range] = []
+    assert trio.run(find_head, heads_of(41, asked), 41) == 41
+    assert [wanted.start for wanted in asked] == [42]
 
 
 def test_a_peer_that_claims_everything_does_not_keep_us_asking() -> None:
-    asked: list[int] = []
+    asked: list[Range] = []
+    trio.run(find_head, heads_of(1 << 62, asked), 0)
+    assert len(asked) == 3
 
-    async def has(number: int) -> bool:
-        asked.append(number)
-        return True
 
-    trio.run(find_head, has, 0)
-    assert len(asked) < 100
+def test_a_claimed_head_must_be_signed_by_the_sequencer() -> None:
+    chain, blocks = devnet(3)
+    network, key = chain.network(), chain.public_key
+    wanted = Range(0, 256, 1)
+    body = b"".join(block.header for block in blocks)
+    assert count_headers(network, key, wanted, body) == 3
+    assert count_headers(network, key, Range(0, 9, 2), blocks[0].header + blocks[2].header) == 2
+    for rule, asked, answer in (
+        ("header.signature", wanted, another_devnet(1)[0].header),
+        ("headers.number", wanted, blocks[1].header),
+        ("headers.count", Range(0, 2), body),
+        ("headers.malformed", wanted, b"\2\7\7"),
+        ("headers.number", Range(1, 1), b"\2\x0a\0"),  # a header without content
+    ):
+        with pytest.raises(BadAnswer) as caught:
+            count_headers(network, key, asked, bytes(answer))
+        assert caught.value.rule == rule
 
 
 # ---- the address book ----------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.workers.p2p.support import (
     expected,
     run,
     serving,
+    transports,
 )
 from workers.component import Component
 from workers.messages import (
@@ -42,9 +44,11 @@ from workers.messages import (
     StateDiffsReceived,
     TransactionsReceived,
 )
-from workers.p2p import keys, protocols, service
-from workers.p2p.host import Host
+from workers.p2p import keys, protocols, service, syncer
+from workers.p2p.answer import Answerer
+from workers.p2p.host import CannotReach, Host
 from workers.p2p.streams import Stream
+from workers.p2p.view import View
 from workers.settings import P2PSettings, Settings
 
 PARTS: dict[type[object], Component] = {
@@ -94,7 +98,7 @@ class Stages(threading.Thread):
         whole = self._keep(component, message, len(asked))
         classes: tuple[ClassesWanted, ...] = ()
         if component is Component.STATE_DIFFS:
-            names = (b"\1" * 32,)
+            names = (b"\1" * 32, b"\2" * 32)  # as many as the source chain's blocks have
             classes = tuple(
                 ClassesWanted(n, block_hash(n), names, ())
                 for n in range(message.start, message.start + whole)
@@ -164,6 +168,17 @@ async def servers(*chains: Chain) -> AsyncIterator[list[Host]]:
         for host in hosts:
             await nursery.start(_keep_running, host)
         yield hosts
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving_by(serve: Callable[[Host], None]) -> AsyncIterator[Host]:
+    """A host whose handlers are set by ``serve``."""
+    host = Host(keys.generate(), "hera/test")
+    serve(host)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_keep_running, host)
+        yield host
         nursery.cancel_scope.cancel()
 
 
@@ -280,6 +295,53 @@ def test_a_liar_is_named_in_one_line_and_the_chain_is_synced_from_the_honest_pee
     }
 
 
+def test_a_block_that_is_larger_than_any_honest_one_is_its_peers_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncer, "BLOCK_BYTES_MAX", 100_000)
+    store, source, endless = Chain(0), Chain(1), Chain(1, message_bytes=60_000)
+    liar: list[str] = []
+
+    async def test() -> None:
+        with broker(tmp_path, store) as (endpoint, _):
+            async with servers(endless) as hosts:
+                headers = Answerer(View(source)).handler(Component.HEADERS)
+                hosts[0].serve(protocols.protocol_id(CHAIN, Component.HEADERS), headers)
+                liar.append(hosts[0].peer_id)
+                async with following(settings_of(tmp_path, endpoint, links(hosts)), store):
+                    while not faults(caplog):
+                        await trio.sleep(0.02)
+
+    run(test)
+    assert (liar[0], "message.flood") in faults(caplog)
+    assert store.length == 0
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> set[tuple[str, str]]:
+    """Who was sent away, and for which rule."""
+    lines = [r for r in caplog.records if r.message.startswith("A peer broke a rule")]
+    return {(r.__dict__["fields"]["peer"], r.__dict__["fields"]["rule"]) for r in lines}
+
+
+def test_a_denied_network_cannot_connect_to_the_process(tmp_path: Path) -> None:
+    store = Chain(0)
+
+    async def test() -> None:
+        with broker(tmp_path, store) as (endpoint, _):
+            settings = settings_of(tmp_path, endpoint, ())
+            assert settings.p2p is not None
+            denying = replace(settings.p2p, deny=("127.0.0.0/8",))
+            other = Host(keys.generate(), "hera/test")
+            async with (
+                following(replace(settings, p2p=denying), store) as mine,
+                other.run([LOOPBACK]),
+            ):
+                with pytest.raises(CannotReach):
+                    await other.dial(mine.peer_id, transports(mine))
+
+    run(test)
+
+
 def test_a_peer_that_goes_and_comes_back_is_dialled_again_and_synced_from(tmp_path: Path) -> None:
     store, source = Chain(0), Chain(10)
     key = keys.generate()
@@ -378,3 +440,27 @@ def test_serving_only_asks_nobody_and_answers(tmp_path: Path) -> None:
     run(test)
     body = expected(store, Component.HEADERS, range(12))
     assert len(list(split(body, 1000))) == 12
+
+
+def test_nodes_that_know_the_feeder_node_alone_find_each_other(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("feeder", "a", "b")]
+
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            found: list[Host] = []
+            for folder in folders:
+                folder.mkdir()
+                store = Chain(3)
+                endpoint, _ = stack.enter_context(broker(folder, store))
+                settings = settings_of(folder, endpoint, links(found[:1]))
+                assert settings.p2p is not None
+                p2p = replace(settings.p2p, serve_only=not found)
+                found.append(
+                    await stack.enter_async_context(following(replace(settings, p2p=p2p), store))
+                )
+            _, a, b = found
+            while b.peer_id not in a.peers() or a.peer_id not in b.peers():
+                await trio.sleep(0.02)
+
+    run(test)
+    assert all((folder / "db" / "peers.json").exists() for folder in folders[1:])

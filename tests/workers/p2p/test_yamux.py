@@ -486,6 +486,27 @@ def test_too_many_streams_of_the_peer_are_reset_and_the_others_live() -> None:
     run(test)
 
 
+def test_unread_bytes_of_the_peers_streams_are_bounded_over_all_of_them() -> None:
+    async def test() -> None:
+        async with raw(Limits(inbound_unread_max=1000)) as peer:
+            for stream_id in (1, 3, 5):
+                await peer.send(DATA, SYN, stream_id, 400, bytes(400))
+            assert (await peer.until(WINDOW, RST))[2] == 5
+            assert sorted(peer.served.streams) == [1, 3]
+            first = await peer.served.accept_stream()
+            assert len(await first.read(400)) == 400
+            await peer.send(DATA, SYN, 7, 400, bytes(400))
+            await peer.until(WINDOW, ACK)
+            await peer.served.streams[3].reset()
+            await peer.send(DATA, 0, 7, 600, bytes(600))
+            await peer.send(DATA, SYN, 9, 1, b"x")
+            assert (await peer.until(WINDOW, RST))[2] == 3
+            assert (await peer.until(WINDOW, RST))[2] == 9
+            assert peer.served.inbound_unread == 1000
+
+    run(test)
+
+
 def test_a_peer_that_forces_too_many_answers_is_cut() -> None:
     async def test() -> None:
         async with raw(Limits(control_max=50)) as peer:
