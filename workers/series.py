@@ -150,6 +150,19 @@ FEEDER = (
         "hera_feeder_request_duration_seconds", "Duration of a request to the gateway.", "endpoint"
     ),
 )
+RPC = (
+    _counter(
+        "hera_rpc_requests_total",
+        "JSON-RPC requests; a method that is not served is unknown.",
+        "method",
+    ),
+    _counter(
+        "hera_rpc_errors_total", "JSON-RPC requests that ended in an error, by its code.", "code"
+    ),
+    _seconds(
+        "hera_rpc_request_duration_seconds", "Work on one JSON-RPC request, by whichever method."
+    ),
+)
 STORE = (
     _seconds("hera_store_commit_duration_seconds", "Work on one block: tries, state root, write."),
     _seconds(
@@ -183,6 +196,7 @@ GROUPS = (
     ("Pipeline", PIPELINE),
     ("Peers", P2P),
     ("Gateway", FEEDER),
+    ("JSON-RPC", RPC),
     ("Store", STORE),
     ("Names that Juno's operators use", ALIASES),
 )

@@ -288,6 +288,25 @@ ALERTS = (
         labels={},
     ),
     Alert(
+        "HeraRpcFails",
+        'sum by (instance, job) (rate(hera_rpc_errors_total{code="-32603"}[5m]))'
+        " / sum by (instance, job) (rate(hera_rpc_requests_total[5m])) > 0.05",
+        "10m",
+        "warning",
+        "JSON-RPC requests to {{ $labels.instance }} end in internal errors",
+        'Report the traceback at the log line "A request failed".',
+        fires={
+            'hera_rpc_errors_total{worker="rpc",code="-32603"}': "0+1x60",
+            'hera_rpc_requests_total{worker="rpc",method="starknet_getEvents"}': "0+10x60",
+        },
+        quiet={
+            'hera_rpc_errors_total{worker="rpc",code="24"}': "0+9x60",
+            'hera_rpc_requests_total{worker="rpc",method="starknet_getEvents"}': "0+10x60",
+        },
+        says="JSON-RPC requests to a end in internal errors",
+        labels={},
+    ),
+    Alert(
         "HeraDiskNearlyFull",
         f"hera_store_disk_free_bytes < {5 * GIB}",
         "5m",

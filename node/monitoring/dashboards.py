@@ -128,6 +128,17 @@ OVERVIEW = Board(
             "none",
             (f"sum by (worker) (increase(hera_worker_restarts_total{{}}{_RATE}))", "{{worker}}"),
         ),
+        _lines(
+            "JSON-RPC requests",
+            "reqps",
+            (f"sum by (method) (rate(hera_rpc_requests_total{{}}{_RATE}))", "{{method}}"),
+        ),
+        _lines(
+            "JSON-RPC errors",
+            "reqps",
+            (f"sum by (code) (rate(hera_rpc_errors_total{{}}{_RATE})) or vector(0)", "{{code}}"),
+        ),
+        _quantiles("JSON-RPC answers", "hera_rpc_request_duration_seconds", ""),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +94,22 @@ def test_every_panel_of_every_dashboard_shows_something_of_syncing_nodes(watched
     }
 
     def empty() -> list[tuple[str, str, str]]:
+        ask(watched.nodes[1])
         return sorted(key for key in queries if not watched.prometheus.query(filled(key[2])))
 
     wait_until(lambda: not empty(), SECONDS_MAX, lambda: f"nothing to show: {empty()}")
+
+
+def ask(node: Node) -> None:
+    """Put one JSON-RPC question to a node, if it answers already."""
+    question = b'{"jsonrpc": "2.0", "id": 1, "method": "starknet_chainId"}'
+    with (
+        suppress(OSError),
+        urllib.request.urlopen(
+            f"http://127.0.0.1:{node.http_port}/", question, timeout=5
+        ) as answer,
+    ):
+        answer.read()
 
 
 def filled(expr: str) -> str:
@@ -115,6 +128,7 @@ def test_prometheus_evaluates_every_rule_without_an_error(watched: Watched) -> N
 def test_the_scrape_is_clean_and_has_declared_series_only(watched: Watched) -> None:
     for node in watched.nodes:
         node.wait_head(BLOCKS - 1)
+        ask(node)
     seen: set[str] = set()
     for port in watched.ports:
         text = scrape(port)
@@ -123,7 +137,8 @@ def test_the_scrape_is_clean_and_has_declared_series_only(watched: Watched) -> N
         seen |= {line.split()[2] for line in text.decode().splitlines() if line[:6] == "# TYPE"}
     known = seen & ALL.keys()
     assert seen == known
-    quiet = {"hera_verify_failures_total", "hera_p2p_faults_total"}  # nobody lied
+    # nobody lied, and no question was wrong
+    quiet = {"hera_verify_failures_total", "hera_p2p_faults_total", "hera_rpc_errors_total"}
     assert ALL.keys() - known <= quiet
 
 
