@@ -19,7 +19,7 @@ from tests.flow import chains
 from tests.fuzz import sample, targets
 from workers import messages
 from workers.component import Component
-from workers.p2p import forms, keys, protocols
+from workers.p2p import addresses, forms, kad, keys, protocols
 from workers.p2p.protocols import Range
 from workers.p2p.yamux import ACK, DATA, FIN, PING, RST, SYN, WINDOW
 from workers.p2p.yamux import _frame as frame
@@ -33,6 +33,9 @@ TEXTS = (
     "/ip6/::1/tcp/0",
     f"/dns4/juno_feeder_node/tcp/7777/p2p/{OWN.peer_id}",
 )
+
+
+(QUESTION,) = (bytes(one) for one in split(kad.encode_question(b"k" * 34), MESSAGE_MAX))
 
 
 def main() -> None:
@@ -62,6 +65,8 @@ def seeds() -> Mapping[str, list[bytes]]:
         "peer-address": [text.encode() for text in TEXTS],
         "peer-id": [OWN.peer_id.encode()],
         "identify-address": [Multiaddr(text).to_bytes() for text in TEXTS[:2]],
+        "kad-question": [QUESTION],
+        "kad-answer": [_told()],
         "sync-request": [
             protocols.encode_request(Range(5, 100)),
             protocols.encode_request(Range(bytes(range(32)), 1, 3, backward=True)),
@@ -205,6 +210,16 @@ def _definitions() -> Iterator[bytes]:
 
 def _text(found: object) -> bytes:
     return json.dumps(found, separators=(",", ":")).encode()
+
+
+def _told() -> bytes:
+    """An answer of Kademlia with one peer."""
+    told = {
+        OWN.peer_id: tuple(map(addresses.parse, ("/ip4/127.0.0.1/tcp/1", "/dns4/x.example/tcp/8")))
+    }
+    answer = kad.encode_answer(kad.decode_question(QUESTION), told, [OWN.peer_id])
+    (message,) = split(answer, MESSAGE_MAX)
+    return bytes(message)
 
 
 if __name__ == "__main__":

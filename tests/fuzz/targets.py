@@ -37,9 +37,10 @@ from workers.errors import PeerFault
 from workers.feeder import block as feeding
 from workers.feeder.client import BadAnswer as BadGateway
 from workers.fetch import classes, events, headers, state_diffs, transactions
-from workers.p2p import addresses, forms, keys, protocols
+from workers.p2p import addresses, forms, kad, keys, protocols
 from workers.p2p.addresses import BadAddress
 from workers.p2p.host import CannotReach
+from workers.p2p.kad import BadKad
 from workers.p2p.keys import BadPeerId
 from workers.p2p.protocols import BadIteration
 from workers.p2p.records import NoiseRecords, RecordsBroken
@@ -138,6 +139,16 @@ def peer_id(data: bytes) -> None:
     """A PeerID in base58."""
     text = data.decode("utf-8", "replace")
     assert keys.base58(keys.parse_peer_id(text)) == text
+
+
+def kad_question(data: bytes) -> None:
+    """A question of Kademlia."""
+    kad.decode_question(bytes(data))
+
+
+def kad_answer(data: bytes) -> None:
+    """Kademlia's answer: peers with addresses."""
+    kad.decode_answer(bytes(data))
 
 
 def sync_request(data: bytes) -> None:
@@ -366,6 +377,8 @@ TARGETS = (
     Target("peer-address", peer_address, (BadAddress,), 600),
     Target("peer-id", peer_id, (BadPeerId,), 80),
     Target("identify-address", identify_address, (ValueError,), 600),
+    Target("kad-question", kad_question, (BadKad,)),
+    Target("kad-answer", kad_answer, (BadKad,)),
     Target("sync-request", sync_request, (BadIteration,), 256),
     Target("sync-answer", sync_answer, (BadAnswer,)),
     Target("older-answer", older_answer, (BadAnswer, CannotReach)),

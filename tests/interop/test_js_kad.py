@@ -10,7 +10,7 @@ from tests.interop.javascript import Script
 from tests.process.nodes import custom_network, listening, nodes, wait_until
 from workers.p2p.protocols import kad_ids
 
-NAME, OLD_NAME = kad_ids(CHAIN_ID)
+NAME, _, OLD_NAME = kad_ids(CHAIN_ID)
 SECONDS = 60
 
 

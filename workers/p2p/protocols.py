@@ -42,8 +42,12 @@ def protocol_id(chain_id: str, component: Component) -> str:
 
 
 def kad_ids(chain_id: str) -> tuple[str, ...]:
-    """The names of Kademlia: the chain's own, and the older one that all chains share."""
-    return f"/starknet/{chain_id}/sync/kad/{KAD_VERSION}", f"/starknet/kad/{KAD_VERSION}"
+    """The names of Kademlia: the spec's, by which we ask, then those that older nodes ask by."""
+    return (
+        f"/starknet/{chain_id}/sync/kad/{KAD_VERSION}",
+        f"/starknet/kad/{chain_id}/{KAD_VERSION}",
+        f"/starknet/kad/{KAD_VERSION}",
+    )
 
 
 def fin(component: Component) -> bytes:

@@ -24,7 +24,7 @@ from workers.p2p.keys import KeyPair
 from workers.p2p.peers import Peers
 from workers.p2p.streams import MessageReader, Stream, StreamBroken
 
-NAME, OLD_NAME = protocols.kad_ids(CHAIN)
+NAME, *_, OLD_NAME = protocols.kad_ids(CHAIN)
 PUBLIC = addresses.parse("/ip4/8.8.8.8/tcp/7777")
 STRANGER = keys.generate().peer_id
 
