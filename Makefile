@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop hostile chaos fuzz check fix bench process proto clean
+.PHONY: demo test interop hostile ops chaos fuzz check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
@@ -21,6 +21,10 @@ chaos: $(READY)  ## a hundred kills, fifty of commit inside its writes, full dis
 interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; where no Node.js is, it is installed
 	@$(BIN)/python -m tests.interop.javascript
 	$(BIN)/python -m pytest tests/interop
+
+ops: $(READY)  ## what is shipped for Prometheus and Grafana, with a real Prometheus beside syncing nodes; a minute
+	@$(BIN)/python -m tests.ops.prometheus
+	$(BIN)/python -m pytest tests/ops
 
 fuzz: $(READY)  ## every decoder of remote bytes under atheris, HERA_FUZZ_SECONDS (60) each; TARGETS="name name" takes some
 	$(BIN)/pip install -q -e '.[test,fuzz]'

@@ -43,7 +43,7 @@ from workers.verify import verify
 NETWORK, NUMBER = "mainnet", 19199
 TODAY = (
     ("sepolia-integration", 3077642),  # 0.14.1: 201 transactions, 233 events
-    ("sepolia-integration", 1164618),  # 0.14.0: 15 transactions or so
+    ("sepolia-integration", 1164618),  # 0.14.0: 15 transactions, 18 events
     ("mainnet", 2238855),  # 0.14.0: 20 transactions, 133 events; recorded without its state update
 )
 ROUNDS = 9

@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -69,7 +69,8 @@ class Link:
     """The connection of one worker, for use by one thread. ``credit`` is how many messages it may hold at once.
 
     The constructor waits for the broker, up to ten seconds. Every call may raise ``BrokerLost``; the link is then
-    of no more use. ``passport`` is for a broker on another machine, ``transport`` for ``broker.memory``.
+    of no more use. ``passport`` is for a broker on another machine, ``transport`` for ``broker.memory``. ``vitals`` is
+    asked for what each heartbeat says beside ``status``, in any thread; it must not raise.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Link:
         credit: int = 1,
         passport: Passport | None = None,
         transport: Transport | None = None,
+        vitals: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self.worker = worker if passport is None else curve.named(worker, passport.public)
         self._realm = () if passport is None else (passport.realm.encode(),)
@@ -98,6 +100,7 @@ class Link:
         self._news = False  # something was refused since, and now there is room
         self._wants_room = False
         self._status: dict[str, int | float | str] = {}
+        self._vitals = vitals
         self._figures: dict[int, dict[str, Any]] = {}
         self._asked = 0
         self._instance = b""
@@ -391,7 +394,8 @@ class Link:
                 self._heard = now  # this process slept; the broker is not to blame
             self._beaten = now
             self._read(now)
-            if not self._transport.send(head(Command.BEAT, protocol.pack_map(self._status)), ()):
+            told = {**self._status, **(self._vitals() if self._vitals else {})}
+            if not self._transport.send(head(Command.BEAT, protocol.pack_map(told)), ()):
                 self._lose("the broker takes nothing any more")
         if self._lost is None and now - self._heard > SILENCE_S:
             self._lose(f"the broker is silent for {SILENCE_S:.0f} s")

@@ -6,8 +6,9 @@ first, then first come. Each step costs O(log n) in the length of one queue.
 """
 
 import logging
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -42,6 +43,8 @@ KEPT_ITEMS = (
 )
 KEPT_BYTES = 1 << 20
 KEPT_S = 0.005  # ... or so long after the first of them: each word wakes a process
+WAITS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Bounds of the buckets in which waits are counted, in seconds; behind them what waited longer, and the sum."""
 SUSPENDED_S = (
     SILENCE_S / 2
 )  # no tick for so long: it was this process that slept, so nobody is blamed for silence
@@ -56,6 +59,7 @@ class Item:
     sequence: int
     frames: Frames
     size: int
+    added: float
     deliveries: int = 0
     deaths: int = 0
     agains: int = 0
@@ -70,6 +74,9 @@ class Queue:
     items: int = 0
     size: int = 0
     leased: int = 0
+    added: int = 0  # since the broker began, as the next two
+    added_bytes: int = 0
+    waits: list[float] = field(default_factory=lambda: [0] * (len(WAITS_S) + 2))
     idle: dict[bytes, None] = field(default_factory=dict)  # workers with credit, longest idle first
     blocked: dict[bytes, int] = field(
         default_factory=dict
@@ -129,7 +136,9 @@ class Queues:
         now: float,
         poison: PoisonHandler | None = None,
         poison_topic: str | None = None,
+        vitals: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
+        self._vitals = vitals
         self._queues = {topic.name: Queue(topic) for topic in topics}
         assert len(self._queues) == len(topics)
         self._poison_queue = None if poison_topic is None else self._queues[poison_topic]
@@ -241,6 +250,11 @@ class Queues:
                 for worker in self._workers.values()
             },
             "poisoned": self._aside_total,
+            "flows": {
+                name: {"added": queue.added, "added_bytes": queue.added_bytes, "waits": queue.waits}
+                for name, queue in self._queues.items()
+            },
+            "broker": dict(self._vitals()) if self._vitals else {},
         }
 
     # ---- commands -------------------------------------------------------------------------------------------
@@ -366,7 +380,9 @@ class Queues:
         self._sequence += 1
         queue.items += 1
         queue.size += size
-        self._push(Item(queue, priority, self._sequence, frames, size))
+        queue.added += 1
+        queue.added_bytes += size
+        self._push(Item(queue, priority, self._sequence, frames, size, self._now))
 
     def _push(self, item: Item) -> None:
         queue = item.queue
@@ -409,6 +425,10 @@ class Queues:
     def _lease(self, worker: Worker, queue: Queue) -> None:
         item = heappop(queue.waiting)[2]
         queue.leased += 1
+        if not item.deliveries:
+            wait_s = self._now - item.added
+            queue.waits[bisect_left(WAITS_S, wait_s)] += 1
+            queue.waits[-1] += wait_s
         item.deliveries += 1
         self._ticket += 1
         worker.credit -= 1

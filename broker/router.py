@@ -6,7 +6,7 @@ HELLO under the same name, or it is silent for ``SILENCE_S`` (stopped, or cut of
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from struct import Struct
 from types import TracebackType
@@ -44,15 +44,23 @@ def serve(
     poison: PoisonHandler | None = None,
     poison_topic: str | None = None,
     listen: Listen | None = None,
+    vitals: Callable[[], Mapping[str, Any]] | None = None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
 
-    With ``listen``, workers on other machines may join as well.
+    With ``listen``, workers on other machines may join as well. ``vitals`` is what the broker's figures say of itself.
     """
     keep_large_blocks()
     with (
         held(endpoint),
-        Router(endpoint, topics, poison=poison, poison_topic=poison_topic, listen=listen) as router,
+        Router(
+            endpoint,
+            topics,
+            poison=poison,
+            poison_topic=poison_topic,
+            listen=listen,
+            vitals=vitals,
+        ) as router,
     ):
         while not stop():
             router.turn(IDLE_S)
@@ -69,6 +77,7 @@ class Router:
         poison: PoisonHandler | None = None,
         poison_topic: str | None = None,
         listen: Listen | None = None,
+        vitals: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
@@ -101,6 +110,7 @@ class Router:
             now=time.monotonic(),
             poison=poison,
             poison_topic=poison_topic,
+            vitals=vitals,
         )
 
     def __enter__(self) -> "Router":

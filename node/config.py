@@ -66,6 +66,9 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    metrics: bool
+    metrics_host: str
+    metrics_port: int
     rpc_upstream: str | None  # another node, for what this one cannot answer
     rpc_cors_enable: bool
     rpc_workers: int
@@ -102,6 +105,11 @@ class Config:
     def broker(self) -> str:
         """The broker's ZeroMQ endpoint; it follows from ``db_path`` alone, so that every process finds it."""
         return f"ipc://{self.run_folder / 'broker'}"
+
+    @property
+    def restarts_file(self) -> Path:
+        """Where the supervisor says how often it started each process again (``workers.restarts``)."""
+        return self.run_folder / "restarts.json"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -189,6 +197,9 @@ class Config:
             feeder_poll_seconds=FEEDER_POLL_SECONDS,
             http_host=self.http_host,
             http_port=self.http_port,
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port,
+            restarts=self.restarts_file,
             rpc_upstream=self.rpc_upstream,
             rpc_cors=self.rpc_cors_enable,
             rpc_workers=self.rpc_workers,
@@ -229,6 +240,9 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key("metrics", "bool", "Serve metrics for Prometheus over HTTP.", "[=BOOL]", "false"),
+    Key("metrics-host", "text", "Address the metrics are served on.", "HOST", "localhost"),
+    Key("metrics-port", "int", "Port the metrics are served on.", "PORT", "9090"),
     Key(
         "rpc-upstream",
         "text",
@@ -408,6 +422,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        metrics=get("metrics", boolean, False),
+        metrics_host=get("metrics-host", host, "localhost"),
+        metrics_port=get("metrics-port", port, 9090),
         rpc_upstream=get("rpc-upstream", rpc_url, None),
         rpc_cors_enable=get("rpc-cors-enable", boolean, False),
         rpc_workers=get("rpc-workers", worker_count, 1),

@@ -11,6 +11,7 @@ always let through. The topics' own bounds are wide enough for a whole window, s
 from broker.topic import Topic
 from workers import assemble, fetch, verify
 from workers.commit import commit
+from workers.exporter import exporter
 from workers.feeder import feeder
 from workers.messages import (
     BlockAssembled,
@@ -85,6 +86,7 @@ FEEDER = Source(
     gives=(BLOCKS_ASSEMBLED, RETREATS),
 )
 RPC = Source("rpc", main=rpc.main)
+METRICS = Source("metrics", main=exporter.main)
 
 # ---- stages -----------------------------------------------------------------------------------------------------
 FETCH = (

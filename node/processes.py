@@ -23,6 +23,7 @@ from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
 from workers.log import log
+from workers.metrics import Figures
 from workers.stage import Source, Stage
 from workers.store import DiskFull, StoreError
 
@@ -39,13 +40,22 @@ def rows(config: Config) -> tuple[Row, ...]:
         begin: tuple[Row, ...] = (pipeline.P2P, *pipeline.FETCH, pipeline.ASSEMBLE)
     else:
         begin = (pipeline.FEEDER, *((pipeline.P2P_SERVE,) if config.p2p else ()))
-    ending = (pipeline.RPC,) if config.http else ()
+    ending = (
+        *((pipeline.RPC,) if config.http else ()),
+        *((pipeline.METRICS,) if config.metrics else ()),
+    )
     return (*begin, pipeline.VERIFY, pipeline.COMMIT, *ending)
 
 
 def every_row() -> tuple[Row, ...]:
     """Return every process that a node may have; their names are the NAMEs of ``hera worker``."""
-    return (pipeline.P2P, pipeline.FEEDER, *pipeline.PIPELINE, pipeline.RPC)
+    return (
+        pipeline.P2P,
+        pipeline.FEEDER,
+        *pipeline.PIPELINE,
+        pipeline.RPC,
+        pipeline.METRICS,
+    )
 
 
 def topics() -> tuple[Topic[Any], ...]:
@@ -142,6 +152,7 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
+            vitals=Figures().report,
         )
     except EndpointError as error:
         log.error(str(error))

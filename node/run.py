@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from node.banner import VERSION, banner
 from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Signals, Supervisor
-from workers import hash_table
+from workers import hash_table, restarts
 from workers import log as logs
 from workers.log import fields, log
 
@@ -61,7 +62,13 @@ def _run(config: Config, signals: Signals) -> int:
         told = told.with_drawn_key()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HERA_")}
     environ = MALLOC | environ | told.environment()
-    supervisor = Supervisor(processes.children(told), signals, environ=environ, keep_open=(lock,))
+    supervisor = Supervisor(
+        processes.children(told),
+        signals,
+        environ=environ,
+        keep_open=(lock,),
+        tell=lambda counted: _note_restarts(config.restarts_file, counted),
+    )
     code = supervisor.run()
     log.info("Hera has stopped", extra=fields(code=code))
     return code
@@ -103,6 +110,11 @@ def _say_what_is_unbound(config: Config) -> None:
             in_later_blocks=unbound_fields(NEW_VERSION),
         ),
     )
+
+
+def _note_restarts(path: Path, counted: Mapping[str, int]) -> None:
+    with suppress(OSError):  # a full disk is told of by who needs it to store blocks
+        restarts.write(path, counted)
 
 
 def _hold(folder: Path) -> int:

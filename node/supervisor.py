@@ -105,13 +105,15 @@ class _Running:
     started: float = 0.0
     restart_at: float | None = 0.0  # None while it runs
     back_off: float = 0.0
+    restarts: int = 0
     deaths: deque[float] = field(default_factory=deque)
 
 
 class Supervisor:
     """Runs children until a signal, until one cannot be run, or until one dies too often.
 
-    ``keep_open`` are file descriptors that each child inherits (a lock that outlives the supervisor).
+    ``keep_open`` are file descriptors that each child inherits (a lock that outlives the supervisor). ``tell`` hears
+    how often each child was started again, whenever that changes.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Supervisor:
         keep_open: Sequence[int] = (),
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[Mapping[str, int]], None] = lambda _: None,
     ) -> None:
         self._limits = limits or Limits()
         self._running = [_Running(child, back_off=self._limits.back_off_min) for child in children]
@@ -130,10 +133,12 @@ class Supervisor:
         self._environ = dict(environ)
         self._keep_open = tuple(keep_open)
         self._clock = clock
+        self._tell = tell
 
     def run(self) -> int:
         """Start all children and keep them; return the exit code once all have ended."""
         code: int | None = None
+        self._tell_restarts()
         while code is None:
             self._start_due()
             code = 0 if self._signals.wait(self._until_due()) else self._reap()
@@ -187,6 +192,8 @@ class Supervisor:
             running.back_off = self._limits.back_off_min
         running.restart_at = now + running.back_off
         running.back_off = min(2 * running.back_off, self._limits.back_off_max)
+        running.restarts += 1
+        self._tell_restarts()
         if status == EX_TEMPFAIL:
             log.info("Broker was lost: starting anew", extra=fields(process=name))
             return None
@@ -206,6 +213,9 @@ class Supervisor:
             ),
         )
         return None
+
+    def _tell_restarts(self) -> None:
+        self._tell({running.child.name: running.restarts for running in self._running})
 
     def _stop(self) -> bool:
         """Stop group by group: what brings blocks in first, so that later stages only finish what they hold.

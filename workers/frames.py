@@ -1,12 +1,12 @@
 """The messages inside a part's body, with the limits of the sync protocols; a broken one is its sender's fault."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from broker.codec import Body
 from starknet.felt import FeltError
 from starknet.wire.delimited import MalformedBody, spans
-from starknet.wire.parse import MalformedMessage, Parsed, parse_all
+from starknet.wire.parse import MalformedMessage, Parsed, parse, parse_all
 from starknet.wire.rows import OneOf
 from starknet.wire.sync_pb2 import EventsResponse, TransactionsResponse
 from workers.component import Component
@@ -28,33 +28,26 @@ def frames(body: Body, number: int, component: Component) -> Iterator[tuple[int,
             yield start, end, body[payload:end]
 
 
-def payloads(body: Body, number: int, component: Component) -> list[bytes]:
-    """The messages of a body; raise ``PeerFault`` as ``frames`` does."""
-    with _reading(number, component):
-        return [body[payload:end] for _, payload, end in spans(body, _message_max(component))]
-
-
 def decode(kind: type[Parsed], payload: bytes, number: int, component: Component) -> Parsed:
     """Decode one message; raise ``PeerFault`` (``<component>.malformed``) if it is none."""
-    return _decode(kind, [payload], number, component)[0]
+    with _reading(number, component):
+        return parse(kind, payload)
 
 
 def decode_all(kind: type[Parsed], body: Body, number: int, component: Component) -> list[Parsed]:
     """Decode all messages of a body; raise ``PeerFault`` (``<component>.malformed``) for a broken one."""
-    return _decode(kind, payloads(body, number, component), number, component)
+    with _reading(number, component):
+        return parse_all(kind, _payloads(body, component))
 
 
 def carried(oneof: OneOf, name: str, body: Body, number: int, component: Component) -> list[bytes]:
     """What all messages of a body carry under a name, undecoded; raise ``PeerFault`` as ``decode_all`` does."""
     with _reading(number, component):
-        return oneof.members(name, payloads(body, number, component))
+        return oneof.members(name, _payloads(body, component))
 
 
-def _decode(
-    kind: type[Parsed], payloads: Iterable[bytes], number: int, component: Component
-) -> list[Parsed]:
-    with _reading(number, component):
-        return parse_all(kind, payloads)
+def _payloads(body: Body, component: Component) -> list[bytes]:
+    return [body[payload:end] for _, payload, end in spans(body, _message_max(component))]
 
 
 def _message_max(component: Component) -> int:

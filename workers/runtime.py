@@ -43,7 +43,7 @@ def run_stage(
         if link is None:
             link = _connect(stage, settings, worker)
         with watched(link, worker, stage.patience_s):
-            _loop(stage, keeper, link, stop)
+            _loop(Counters(stage.name, settings.figures), keeper, link, stop)
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)
     except StoreError:
@@ -84,6 +84,7 @@ def _connect(row: Source | Stage[Any], settings: Settings, worker: str) -> Link:
         gives=row.gives,
         credit=row.credit,
         passport=settings.passport,
+        vitals=settings.figures.report,
     )
 
 
@@ -97,8 +98,7 @@ def _without_broker(error: BrokerLost | Refused | EndpointError, worker: str) ->
     return EX_CONFIG
 
 
-def _loop(stage: Stage[Any], keeper: Keeper[Any], link: Link, stop: Callable[[], bool]) -> None:
-    counters = Counters(stage.name)
+def _loop(counters: Counters, keeper: Keeper[Any], link: Link, stop: Callable[[], bool]) -> None:
     link.status(counters.values())
     while not stop():
         delivery = link.take(TAKE_S)
@@ -122,6 +122,7 @@ def work(keeper: Keeper[Any], link: Link, delivery: Delivery[Any], counters: Cou
         link.done((delivery.ticket,), (fault,))
         counters.done += 1
         counters.faults += 1
+        counters.figures.count("hera_verify_failures_total", rule=fault.rule)
     except TryLater as reason:
         log.debug("Message comes again", extra=fields(topic=delivery.topic, cause=str(reason)))
         link.again(delivery.ticket)

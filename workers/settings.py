@@ -1,10 +1,11 @@
 """What a worker process is told at its start; ``node.config`` makes it, nothing else reads the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.curve import Passport
 from starknet.network import Network
+from workers.metrics import Figures
 
 COPIES = 2  # of what is in flight: the broker has one, and the worker that holds it on lease
 
@@ -47,6 +48,10 @@ class Settings:
     rpc_cors: bool = False  # pages of any origin may ask
     rpc_workers: int = 1  # processes that share the HTTP port
     passport: Passport | None = None  # for a broker on another machine
+    metrics_host: str = "localhost"
+    metrics_port: int = 9090
+    restarts: Path | None = None  # the supervisor's file, see workers.restarts
+    figures: Figures = field(default_factory=Figures, compare=False, repr=False)  # of this process
 
     @property
     def in_flight_bytes(self) -> int:

@@ -39,6 +39,11 @@ def test_a_node_without_p2p_follows_the_gateway() -> None:
     assert names(config) == ["broker", "feeder", "verify-1", "commit", "rpc"]
 
 
+def test_a_node_with_metrics_runs_one_process_more_for_all_of_them() -> None:
+    config = config_of(verify_workers="1", metrics="true")
+    assert names(config) == ["broker", "feeder", "verify-1", "commit", "metrics"]
+
+
 def test_processes_stop_in_the_order_of_the_page() -> None:
     config = config_of(p2p="true", http="true")
     stops = {child.name: child.stops for child in processes.children(config)}

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from node.supervisor import Child, Limits, Signals, Supervisor, describe
+from node.supervisor import EX_GIVEN_UP, Child, Limits, Signals, Supervisor, describe
 
 QUICK = Limits(back_off_min=0.01, back_off_max=0.05, restarts_max=4, restarts_seconds=30)
 SECONDS_MAX = 15.0
@@ -115,6 +115,19 @@ def test_a_child_that_was_killed_is_started_again(signals: Signals, notes: Path)
 
     thread.join()
     assert [line.split()[0] for line in lines(notes)] == ["start", "start", "stop"]
+
+
+def test_it_tells_how_often_each_child_was_started_again(signals: Signals, notes: Path) -> None:
+    told: list[Mapping[str, int]] = []
+    found = [child(notes, "verify-1", EXITS, "3"), child(notes, "commit", POLITE)]
+    kept = Supervisor(
+        found, signals, environ=os.environ, limits=QUICK, tell=lambda counted: told.append(counted)
+    )
+    assert kept.run() == EX_GIVEN_UP
+    assert told[0] == {"verify-1": 0, "commit": 0}
+    assert told[-1]["verify-1"] >= QUICK.restarts_max
+    assert [counted["verify-1"] for counted in told] == list(range(len(told)))
+    assert told[-1]["commit"] == 0
 
 
 def test_a_child_that_keeps_dying_stops_everything(

@@ -215,6 +215,27 @@ def test_a_retreat_takes_blocks_back_and_lets_go_of_the_chain_that_is_left(
     assert list(keeper.take(22, again)) == [Finished((22,), (stored(again),))]
 
 
+def test_what_is_stored_taken_back_and_refused_is_counted(
+    chain: list[BlockVerified], tmp_path: Path
+) -> None:
+    told_of = settings(tmp_path)
+    keeper = commit.start(told_of)
+    for number in range(4):
+        list(keeper.take(number, chain[number]))
+    list(keeper.take(8, replace(chain[4], state_root=bytes(32))))
+    list(keeper.take(9, Retreat(50, 2, chain[2].block_hash)))
+    keeper.close()
+    series = told_of.figures.report()["series"]
+    told = {name: sets.get("") for name, sets in series.items()}
+    assert told["hera_sync_blocks_total"] == 4
+    transactions = sum(len(block.transaction_hashes) // 32 for block in chain[:4])
+    assert told["hera_sync_transactions_total"] == transactions
+    assert (told["hera_sync_reorgs_total"], told["hera_sync_reorged_blocks_total"]) == (1, 1)
+    assert told["hera_chain_head_block"] == 2
+    assert series["hera_verify_failures_total"] == {"state.root": 1}
+    assert series["hera_store_commit_duration_seconds"]
+
+
 def test_a_retreat_to_a_block_that_is_not_stored_changes_nothing(
     keeper: Keeper[BlockVerified | Retreat], chain: list[BlockVerified], tmp_path: Path
 ) -> None:

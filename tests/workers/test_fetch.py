@@ -31,6 +31,7 @@ from tests.settings import settings_of
 from workers import fetch
 from workers.component import Component
 from workers.errors import PeerFault
+from workers.frames import EVENTS, carried
 from workers.messages import (
     BlockPart,
     BodiesFetched,
@@ -106,6 +107,12 @@ def test_a_broken_length_is_malformed() -> None:
     received = EventsReceived(5, 10, "peer", (info(10, events=1),), Body(b"\xff\xff\xff"))
     with pytest.raises(PeerFault, match=r"events\.malformed"):
         list(fetch.events.cut(SETTINGS, received))
+
+
+@pytest.mark.parametrize("message", [b"\x0a\x05cut", b"\x0b\x0c", b"\x0a\x00\x0a\x00"])
+def test_a_message_that_verify_cannot_read_is_malformed(message: bytes) -> None:
+    with pytest.raises(PeerFault, match=r"events\.malformed"):
+        carried(EVENTS, "event", Body(join([message])), 10, Component.EVENTS)
 
 
 def test_transactions_are_cut_by_their_own_count() -> None:

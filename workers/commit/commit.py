@@ -14,6 +14,7 @@ from workers.blame import fault_of
 from workers.errors import PeerFault
 from workers.log import fields, log
 from workers.messages import BlockStored, BlocksUndone, BlockVerified, Retreat
+from workers.metrics import Figures
 from workers.settings import Settings
 from workers.stage import Finished, Keeper
 
@@ -26,14 +27,18 @@ def start(settings: Settings) -> Keeper[BlockVerified | Retreat]:
     # RocksDB is 8 MB of memory: every process reads the pipeline page, only this one opens the store
     from workers.store.writer import Writer
 
-    return Commit(Writer(settings.db_path, settings.network.chain_id))
+    figures = settings.figures
+    return Commit(Writer(settings.db_path, settings.network.chain_id, figures), figures)
 
 
 class Commit:
     """Holds blocks that came early; the lease credit of the stage bounds how many."""
 
-    def __init__(self, writer: "Writer") -> None:
+    def __init__(self, writer: "Writer", figures: Figures | None = None) -> None:
         self._writer = writer
+        self._figures = figures or Figures()
+        self._figures.count("hera_sync_reorgs_total", 0)
+        self._figures.count("hera_sync_reorged_blocks_total", 0)
         self._held: dict[int, tuple[int, BlockVerified]] = {}  # number -> ticket and block
         self._oldest = 0  # blocks of older attempts are of a chain that was left
 
@@ -80,6 +85,8 @@ class Commit:
         while self._next > message.number + 1:
             self._writer.undo_head()
         log.warning("Took blocks back", extra=fields(**said, blocks=before - self._next))
+        self._figures.count("hera_sync_reorgs_total")
+        self._figures.count("hera_sync_reorged_blocks_total", before - self._next)
         undone = BlocksUndone(message.number, message.block_hash)
         yield Finished((ticket,), (undone,))
 
@@ -96,6 +103,7 @@ class Commit:
         try:
             self._writer.store(block)
         except PeerFault as fault:
+            self._figures.count("hera_verify_failures_total", rule=fault.rule)
             return Finished((ticket,), (fault_of(block, fault),))
         log.info(
             "Stored Block",

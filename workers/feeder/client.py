@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from starknet.felt import to_bytes32
+from workers.metrics import Figures
 
 Json = dict[str, Any]
 
@@ -49,8 +50,9 @@ class Unreachable(FeederError):
 class Gateway:
     """One feeder gateway; safe for calls from several threads. ``stop`` ends waiting for another try."""
 
-    def __init__(self, url: str, stop: threading.Event) -> None:
+    def __init__(self, url: str, stop: threading.Event, figures: Figures | None = None) -> None:
         self.url = base_url(url)
+        self._figures = figures or Figures()
         self._stop = stop
         secure = urlsplit(self.url).scheme == "https"
         self._http = httpx.Client(
@@ -159,6 +161,16 @@ class Gateway:
         raise Unreachable(f"{self.url} does not answer: {cause}")
 
     def _once(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
+        """Ask once, and count it: by its HTTP status, 0 where no whole answer came."""
+        status = 0
+        try:
+            with self._figures.timed("hera_feeder_request_duration_seconds", endpoint=path):
+                status, body = self._answer(path, params)
+        finally:
+            self._figures.count("hera_feeder_requests_total", endpoint=path, status=str(status))
+        return status, body
+
+    def _answer(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
         with self._http.stream("GET", path, params=params) as response:
             body = bytearray()
             for piece in response.iter_bytes():

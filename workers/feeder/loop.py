@@ -69,8 +69,8 @@ def run(settings: Settings, link: Port, stop: threading.Event) -> None:
     """Feed blocks through ``link`` until ``stop``."""
     pool = ThreadPoolExecutor(REQUESTS_MAX, thread_name_prefix="gateway")
     with (
-        Gateway(settings.feeder_url, stop) as gateway,
-        closing(Reader(settings.db_path)) as reader,
+        Gateway(settings.feeder_url, stop, settings.figures) as gateway,
+        closing(Reader(settings.db_path, settings.figures)) as reader,
     ):
         feeder = _Feeder(settings, link, gateway, reader, pool)
         try:
@@ -150,6 +150,11 @@ class _Feeder:
                 "requests": len(self._jobs),
             }
         )
+        figures = self._settings.figures
+        figures.set("hera_sync_window_bytes", self._window.bytes_held())
+        figures.set("hera_sync_window_capacity_bytes", self._settings.in_flight_bytes)
+        if (known := self._window.best_known()) >= 0:
+            figures.set("hera_sync_best_known_block", known)
         self._listen(self._patience(time.monotonic()))
 
     def _patience(self, now: float) -> float:

@@ -78,6 +78,11 @@ class Window:
         self._ask_again_at = ask_again_at
         self._entries.pop(number, None)
 
+    def best_known(self) -> int:
+        """Return the highest block that the gateway is known to have, -1 for none."""
+        seen = [e.number for e in self._entries.values() if e.step not in (Step.WANTED, Step.ASKED)]
+        return max(self.head, *seen, -1)
+
     def at_head(self) -> bool:
         """Whether the gateway has nothing beyond the stored head."""
         return self._absent_from == self.head + 1

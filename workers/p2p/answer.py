@@ -11,7 +11,9 @@ from math import inf
 import trio
 
 from workers.component import Component
+from workers.metrics import Figures
 from workers.p2p import protocols
+from workers.p2p.counting import counted, refused
 from workers.p2p.fair import Rates, Turns
 from workers.p2p.protocols import BadIteration, Range
 from workers.p2p.streams import BadRequest, Stream, StreamBroken, Writer, read_request
@@ -52,8 +54,13 @@ class Giving:
 class Answerer:
     """The server side of all five protocols."""
 
-    def __init__(self, view: View, rates: Rates | None = None) -> None:
+    def __init__(
+        self, view: View, rates: Rates | None = None, figures: Figures | None = None
+    ) -> None:
         self.served = Served()
+        self._figures = figures or Figures()
+        for part in Component:
+            self._figures.count("hera_p2p_blocks_served_total", 0, protocol=part)
         self._view = view
         self._rates = rates or Rates()
         self._places = Turns(ANSWERS_MAX, self._end_stalled)
@@ -74,6 +81,7 @@ class Answerer:
             peer = stream.peer
             if self._open[peer] >= REQUESTS_PER_PEER_MAX:
                 self.served.refused += 1
+                refused(self._figures, component)
                 await stream.reset()
                 return
             self._open[peer] += 1
@@ -93,11 +101,15 @@ class Answerer:
             request = await read_request(stream, protocols.REQUEST_BYTES_MAX, REQUEST_SECONDS)
             wanted = protocols.decode_request(request)
             async with self._places.of(stream.peer):
-                finished = await self._give(stream, component, wanted)
+                with counted(self._figures, component, "in"):
+                    if not await self._give(stream, component, wanted):
+                        raise trio.TooSlowError
+            finished = True
         except (BadRequest, BadIteration) as error:
             self.served.refused += 1
+            refused(self._figures, component)
             log.debug("request for %s by %s refused: %s", component, stream.peer, error)
-        except StreamBroken as error:
+        except (StreamBroken, trio.TooSlowError) as error:
             log.debug("answer of %s to %s ends early: %r", component, stream.peer, error)
         finally:
             await (stream.close() if finished else stream.reset())
@@ -134,6 +146,7 @@ class Answerer:
 
         def sent(size: int) -> None:
             self.served.bytes_out += size
+            self._figures.count("hera_p2p_bytes_total", size, protocol=component, direction="in")
             giving.stalled_at = trio.current_time() + STALLED_SECONDS
 
         writer = Writer(stream, sent)
@@ -158,6 +171,7 @@ class Answerer:
             if part is None:
                 return True
             self.served.blocks[component] += 1
+            self._figures.count("hera_p2p_blocks_served_total", protocol=component)
             await writer.write(part)
         return False
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 
 from workers.log import fields, log
+from workers.metrics import Figures
 from workers.p2p.addresses import Address
 from workers.p2p.book import Book
 from workers.p2p.files import FileBroken
@@ -44,7 +45,11 @@ class Dialer:
         book: Book,
         given: Mapping[str, tuple[Address, ...]],
         learned: Callable[[], Mapping[str, tuple[Address, ...]]] = dict,
+        figures: Figures | None = None,
     ) -> None:
+        self._figures = figures or Figures()
+        for outcome in ("ok", "failed"):
+            self._figures.count("hera_p2p_dials_total", 0, outcome=outcome)
         self._host = host
         self._peers = peers
         self._book = book
@@ -105,6 +110,7 @@ class Dialer:
             is_hearsay = peer not in self._given
             address = await self._host.dial(peer, candidates, is_hearsay=is_hearsay)
         except CannotReach as error:
+            self._figures.count("hera_p2p_dials_total", outcome="failed")
             seconds = self._back(peer).fail(trio.current_time())
             self._why = f"{peer}: {error}"
             log.log(
@@ -113,6 +119,7 @@ class Dialer:
                 extra=fields(peer=peer, why=str(error), again_in_s=round(seconds)),
             )
         else:
+            self._figures.count("hera_p2p_dials_total", outcome="ok")
             # A connection that ends at once must not be dialled at once again.
             self._back(peer).until = trio.current_time() + DIAL_SECONDS_MIN
             self._back(peer).times = 0

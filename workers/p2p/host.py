@@ -6,6 +6,7 @@
 import errno
 import logging
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.network.config import ConnectionConfig
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStoreError
-from libp2p.rcmgr import ResourceLimits, new_resource_manager
+from libp2p.rcmgr import Direction, ResourceLimits, new_resource_manager
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError
@@ -50,6 +51,9 @@ CLOSE_SECONDS = 3.0
 CAUSES_MAX = 16
 ADDRESS_TTL_SECONDS = 3600
 ADDRESSES_OF_PEER_MAX = 8
+OTHER, UNKNOWN = "other", "unknown"  # unknown: Identify has not told yet
+AGENTS = ("hera", "juno", "pathfinder", "papyrus", "madara", "js-libp2p", OTHER, UNKNOWN)
+DIRECTIONS = ("inbound", "outbound")
 
 log = logging.getLogger("hera")
 
@@ -246,6 +250,23 @@ class Host:
             return frozenset(self._host.get_peerstore().get_protocols(_id(peer)))
         except PeerStoreError:
             return frozenset()
+
+    def kinds(self) -> Counter[tuple[str, str]]:
+        """How many peers are connected, by the program they say they are and by who dialled (one of ``DIRECTIONS``)."""
+        found: Counter[tuple[str, str]] = Counter()
+        for peer, connections in self._network.connections.items():
+            inbound = bool(connections) and connections[0].direction is Direction.INBOUND
+            found[self._agent_of(peer), DIRECTIONS[not inbound]] += 1
+        return found
+
+    def _agent_of(self, peer: ID) -> str:
+        """One of ``AGENTS``."""
+        try:
+            told = str(self._host.get_peerstore().get(peer, patches.AGENT))
+        except PeerStoreError:
+            return UNKNOWN
+        name = told.partition("/")[0].lower()
+        return name if name in AGENTS else OTHER
 
     async def _stop_listening(self) -> None:
         """The library's listeners outlive its host: without this the port stays taken."""

@@ -28,7 +28,7 @@ def main(settings: Settings, link: Link) -> None:
     from workers.p2p.patches import WrongLibp2p
     from workers.store.reader import Reader
 
-    with closing(Reader(settings.db_path)) as blocks:
+    with closing(Reader(settings.db_path, settings.figures)) as blocks:
         try:
             trio.run(service.run, settings, link, blocks)
         except (CannotListen, WrongLibp2p) as error:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import libp2p.host.basic_host as basic_host
 import libp2p.identity.identify.identify as identify
 import libp2p.identity.identify_push.identify_push as identify_push
 import libp2p.stream_muxer.muxer_multistream as muxer_multistream
@@ -21,6 +22,8 @@ from workers.p2p.yamux import YamuxConnection
 LIBP2P_VERSION = "0.8.1"
 CLOSE_SECONDS = 10.0
 MARK = "_hera_shielded"
+AGENT = "agent"  # what a peer calls itself, in the library's store of peers
+AGENT_CHARS_MAX = 64
 
 log = logging.getLogger("hera.p2p")
 
@@ -46,6 +49,8 @@ def install(agent: str) -> None:
         net_stream.reset = _shielded(NetStream.reset)
         net_stream.close = _shielded(NetStream.close)
         setattr(net_stream, MARK, True)
+        known: Any = basic_host
+        known.update_peerstore_from_identify = _remembering(known.update_peerstore_from_identify)
         # Identify tells every peer all our addresses, also 127.0.0.1 and 10.0.0.5 to one across the Internet
         pushed: Any = identify_push
         spoken._mk_identify_protobuf = _discreet(identify._mk_identify_protobuf)
@@ -69,6 +74,16 @@ def _shielded(method: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
             await method(stream)
 
     return shielded
+
+
+def _remembering(update: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The library forgets what a peer calls itself: this keeps it."""
+
+    async def remembering(store: Any, peer: Any, told: Any) -> None:
+        await update(store, peer, told)
+        store.put(peer, AGENT, told.agent_version[:AGENT_CHARS_MAX])
+
+    return remembering
 
 
 def _discreet(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

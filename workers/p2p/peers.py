@@ -89,6 +89,10 @@ class Peers:
         """How many peers, connected or not, may not be asked."""
         return sum(self.is_left_alone(peer, now) for peer in {*self.standings, *self._refused})
 
+    def banned(self, now: float) -> int:
+        """How many peers are banned, by their faults or by the operator."""
+        return sum(self.is_banned(peer, now) for peer in {*self.standings, *self._refused})
+
     def all_left_alone(self, now: float) -> bool:
         """Whether peers are known, and none that is connected may be asked."""
         connected = all(self.is_left_alone(peer, now) for peer in self._connected)

@@ -4,6 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from itertools import product
 
 import trio
 
@@ -16,7 +17,7 @@ from workers.p2p.bridge import Bridge, Link
 from workers.p2p.dialer import Dialer, by_peer, open_book
 from workers.p2p.discovery import Discovery
 from workers.p2p.gate import Gate, GateLimits, parse_network
-from workers.p2p.host import Host
+from workers.p2p.host import AGENTS, DIRECTIONS, Host
 from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner
@@ -43,7 +44,7 @@ async def run(
     gate = Gate(GateLimits(), allow, deny)
     host = Host(keys.from_seed(p2p.private_key), f"hera/{settings.version}", public, gate)
     view = View(blocks)
-    answerer = Answerer(view)
+    answerer = Answerer(view, figures=settings.figures)
     forms.serve(host, settings.network.chain_id, answerer, view)
     async with host.run([addresses.parse_listen(text) for text in p2p.listen]):
         for address in host.listening():
@@ -71,7 +72,7 @@ async def _speak(
     chain_id = settings.network.chain_id
     discovery = Discovery(chain_id, host, peers, asks=not p2p.serve_only)
     book = open_book(Book(settings.db_path))
-    dialer = Dialer(host, peers, book, given, discovery.learned)
+    dialer = Dialer(host, peers, book, given, discovery.learned, settings.figures)
     syncer: Syncer | None = None
     if not p2p.serve_only:
         head = await view.head()
@@ -96,6 +97,7 @@ async def _speak(
                 nursery.start_soon(discovery.run)
             nursery.start_soon(warden.run)
             nursery.start_soon(_tell, bridge, host, peers, answerer, syncer)
+            nursery.start_soon(_measure, settings, host, peers, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
@@ -128,6 +130,26 @@ async def _tell(
             if target is not None and target >= 0:
                 values["target"] = target
         bridge.status(values)
+        await trio.sleep(STATUS_SECONDS)
+
+
+async def _measure(settings: Settings, host: Host, peers: Peers, syncer: Syncer | None) -> None:
+    """Keep the gauges of the metrics up to date."""
+    figures = settings.figures
+    while True:
+        now = trio.current_time()
+        kinds = host.kinds()
+        for agent, direction in product(AGENTS, DIRECTIONS):
+            connected = kinds[agent, direction]
+            figures.set("hera_p2p_peers", connected, agent=agent, direction=direction)
+        figures.set("hera_p2p_quarantined_peers", peers.left_alone(now) - peers.banned(now))
+        figures.set("hera_p2p_banned_peers", peers.banned(now))
+        if syncer is not None:
+            figures.set("hera_sync_window_bytes", syncer.window_bytes())
+            figures.set("hera_sync_window_capacity_bytes", settings.in_flight_bytes)
+            target = syncer.target()
+            if target is not None and target >= 0:
+                figures.set("hera_sync_best_known_block", target)
         await trio.sleep(STATUS_SECONDS)
 
 

@@ -16,6 +16,7 @@ from workers.log import fields, log
 from workers.p2p import forms
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
+from workers.p2p.counting import counted
 from workers.p2p.heads import count_headers, find_head
 from workers.p2p.host import CannotReach, Host
 from workers.p2p.obstacle import Obstacle
@@ -59,7 +60,8 @@ class Syncer:
         view: View,
     ) -> None:
         self.asked = Asked()
-        self.verdicts = Verdicts(peers, planner)
+        self._figures = settings.figures
+        self.verdicts = Verdicts(peers, planner, settings.figures)
         self.obstacle = Obstacle(peers, planner, self.verdicts)
         self._network = settings.network
         self._public_key = settings.public_key
@@ -97,6 +99,10 @@ class Syncer:
         """The highest block that any askable peer has."""
         heads = [peer.head for peer in self._peers.askable(trio.current_time())]
         return max(heads, default=None)
+
+    def window_bytes(self) -> int:
+        """What the window beyond the stored head holds or awaits."""
+        return self._planner.used_bytes
 
     # ---- the plan ------------------------------------------------------------------------------------------------
 
@@ -176,7 +182,9 @@ class Syncer:
         began = trio.current_time()
         most = wanted.limit if messages_max is None else messages_max
         opener = partial(self._host.open, peer, name)
-        body = await ask(opener, component, wanted, patience, room, most)
+        with counted(self._figures, component, "out"):
+            body = await ask(opener, component, wanted, patience, room, most)
+        self._figures.count("hera_p2p_bytes_total", len(body), protocol=component, direction="out")
         self._peers.answered(peer, len(body), trio.current_time() - began)
         self.asked.bytes_in += len(body)
         return await self._answers.read(form, component, body)

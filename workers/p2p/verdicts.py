@@ -5,6 +5,7 @@ from typing import Any
 from workers.component import Component
 from workers.log import fields, log
 from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, HeadersFetched
+from workers.metrics import Figures
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 
@@ -12,7 +13,8 @@ from workers.p2p.plan import Planner, Request
 class Verdicts:
     """Between what is heard and the two that act on it: the plan, and who may be asked."""
 
-    def __init__(self, peers: Peers, planner: Planner) -> None:
+    def __init__(self, peers: Peers, planner: Planner, figures: Figures | None = None) -> None:
+        self._figures = figures or Figures()
         self.faults = 0  # since the start
         self.last_fault = "none"
         self._peers = peers
@@ -77,6 +79,7 @@ class Verdicts:
             self._peers.blame(peer, rule, suspects, now)
             return
         self.faults += 1
+        self._figures.count("hera_p2p_faults_total", rule=rule)
         self.last_fault = f"{rule} by {peer} in block {block}"
         verdict = self._peers.blame(peer, rule, suspects, now)
         said = fields(peer=peer, block=block, rule=rule, component=component, detail=detail)

@@ -80,12 +80,25 @@ class Service:
         except RpcError as error:
             return _failed(NULL, error)
         try:
-            result = await self._call(request, more)
+            result = await self._counted(request, more)
         except RpcError as error:
             answer = _failed(identity, error)
         else:
             answer = b"".join((b'{"jsonrpc":"2.0","result":', _encode(result), _ending(identity)))
         return answer if "id" in request or not _is_valid(request) else None
+
+    async def _counted(self, request: dict[str, Any], more: Mapping[str, AnyMethod]) -> object:
+        """Call, and count the request by its method and its error by the code."""
+        figures = self.chain.settings.figures
+        name = str(request.get("method"))
+        known = name if name in self._methods or name in more else "unknown"
+        figures.count("hera_rpc_requests_total", method=known)
+        try:
+            with figures.timed("hera_rpc_request_duration_seconds"):
+                return await self._call(request, more)
+        except RpcError as error:
+            figures.count("hera_rpc_errors_total", code=str(error.code))
+            raise
 
     async def _call(self, request: dict[str, Any], more: Mapping[str, AnyMethod]) -> object:
         if not _is_valid(request):

@@ -294,7 +294,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Join what the broker knows of a worker with what the worker said of itself."""
     status = record.get("status")
     known = {name: value for name, value in record.items() if name != "status"}
-    return known | (status if isinstance(status, dict) else {})
+    said = status if isinstance(status, dict) else {}
+    return known | {name: value for name, value in said.items() if name != "series"}
 
 
 def _p2p(statuses: dict[str, dict[str, Any]]) -> dict[str, int]:

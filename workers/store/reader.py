@@ -10,6 +10,7 @@ from pathlib import Path
 from starknet.wire.delimited import split
 from starknet.wire.sync_pb2 import BlockHeadersResponse, SignedBlockHeader
 from workers.component import Component
+from workers.metrics import Figures
 from workers.store import Head
 from workers.store.opening import View, exists, open_view
 from workers.store.rocks import Rocks
@@ -35,8 +36,9 @@ TORN_TRIES_MAX = 20
 class Reader:
     """A view of the store in ``db_path``; empty until a writer has created it there."""
 
-    def __init__(self, db_path: Path) -> None:
+    def __init__(self, db_path: Path, figures: Figures | None = None) -> None:
         self._db_path = db_path
+        self._figures = figures or Figures()
         self._view: View | None = None
         self._whole: Head | None = None  # the head whose block was seen to be all there
         self.refresh()
@@ -47,12 +49,13 @@ class Reader:
         RocksDB follows one family after the other. Where a killed writer's successor has just rewritten some of
         them, the head may be there before its block is: such a view is never shown, it catches up once more.
         """
-        for _ in range(TORN_TRIES_MAX):
-            if self._view is None or not self._view.follow():
-                self._open_anew()
-            if self._is_whole():
-                return
-        self._open_anew()
+        with self._figures.timed("hera_store_read_duration_seconds", op="refresh"):
+            for _ in range(TORN_TRIES_MAX):
+                if self._view is None or not self._view.follow():
+                    self._open_anew()
+                if self._is_whole():
+                    return
+            self._open_anew()
 
     def _open_anew(self) -> None:
         if exists(self._db_path):
@@ -88,6 +91,10 @@ class Reader:
 
     def part(self, component: Component, number: int) -> bytes | None:
         """Return one part of a block as the sync protocol sends it (delimited messages without ``Fin``)."""
+        with self._figures.timed("hera_store_read_duration_seconds", op="part"):
+            return self._part(component, number)
+
+    def _part(self, component: Component, number: int) -> bytes | None:
         if component is not Component.CLASSES:
             return self._get(PART_FAMILY[component], number_key(number))
         hashes = self._get(Family.BLOCK_CLASSES, number_key(number))

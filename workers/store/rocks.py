@@ -29,6 +29,7 @@ LOGS_MAX = 2
 WRITER_FILES_MAX = 512
 BLOOM_BITS = 10  # a missing key costs 2 us instead of 7 to 17
 BLOCK_BYTES = 8 << 10
+SIZE_PROPERTIES = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
 JOBS_MAX = 2
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says where there is no space left
 
@@ -138,6 +139,14 @@ class Rocks:
         options.sync = sync
         with errors_of(self.path):
             self._db.write(batch.batch, options)
+
+    def sizes(self) -> dict[Family, int]:
+        """Return bytes of each family: its files, and what is still in memory."""
+        with errors_of(self.path):
+            return {
+                family: sum(columns.property_int_value(name) or 0 for name in SIZE_PROPERTIES)
+                for family, columns in self._families.items()
+            }
 
     def catch_up(self) -> None:
         """Read what the writer has written since; only for a secondary."""

@@ -23,6 +23,7 @@ from workers.component import Component
 from workers.errors import PeerFault
 from workers.frames import EVENTS, carried
 from workers.messages import BlockVerified
+from workers.metrics import Figures
 from workers.store import Head, StoreError, tries
 from workers.store.opening import FOLDER, exists, identify, lock_for_writing, open_for_writing
 from workers.store.reader import decode_header, hash_of, is_defined
@@ -47,24 +48,30 @@ from workers.store.schema import (
 
 SYNC_BLOCKS_MAX = 32
 SYNC_SECONDS_MAX = 1.0
+MEASURE_SECONDS = 10.0  # between two looks at the sizes of the families
 EVENT = Shape(Event.DESCRIPTOR)
 
 
 class Writer:
     """The store in ``db_path``, open for writing; created if there is none. Belongs to one thread."""
 
-    def __init__(self, db_path: Path, chain_id: str) -> None:
+    def __init__(self, db_path: Path, chain_id: str, figures: Figures | None = None) -> None:
+        self._figures = figures or Figures()
         self._lock = lock_for_writing(db_path)
         try:
             self._rocks = open_for_writing(db_path, chain_id)
             try:
                 self._head = _read_head(self._rocks)
+                self._note_head(self._head)
+                self._measure()
             except BaseException:
                 self._rocks.close()
                 raise
         except BaseException:
             os.close(self._lock)
             raise
+        for counted in ("blocks", "transactions", "events"):
+            self._figures.count(f"hera_sync_{counted}_total", 0)
         self._unsynced = 0
         self._synced_at = time.monotonic()
         self._is_broken = False  # the disk refused a write
@@ -85,11 +92,17 @@ class Writer:
         Raises ``PeerFault`` (``header.parent``, ``classes.missing``, ``state.root``) and then leaves the store as
         it was; ``StoreError`` when the disk refuses.
         """
+        with self._figures.timed("hera_store_commit_duration_seconds"):
+            header = self._store(block)
+        self._note_stored(block, header)
+
+    def _store(self, block: BlockVerified) -> SignedBlockHeader:
         self._require_link(block)
         diff = tries.read_diff(block.state_diff)
-        version = decode_header(block.header).protocol_version
+        header = decode_header(block.header)
         batch = self._rocks.batch()
         self._put_classes(batch, block, diff)
+        version = header.protocol_version
         root = felt(tries.advance(self._rocks, batch, diff, block.number, version))
         if root != block.state_root:
             raise _root_fault(block, root)
@@ -100,6 +113,7 @@ class Writer:
         batch.put(Family.META, HEAD_KEY, pack_head(head))
         self._write(batch)
         self._head = head
+        return header
 
     def undo_head(self) -> Head | None:
         """Take the last block back, in one batch; return the head below it. The store must hold a block."""
@@ -121,6 +135,7 @@ class Writer:
             batch.put(Family.META, HEAD_KEY, pack_head(new_head))
         self._write(batch)
         self._head = new_head
+        self._note_head(new_head)
         return new_head
 
     def close(self) -> None:
@@ -132,6 +147,30 @@ class Writer:
                 raise
         finally:
             os.close(self._lock)
+
+    def _note_stored(self, block: BlockVerified, header: SignedBlockHeader) -> None:
+        transactions = len(block.transaction_hashes) // FELT_BYTES
+        self._figures.count("hera_sync_blocks_total")
+        self._figures.count("hera_sync_transactions_total", transactions)
+        self._figures.count("hera_sync_events_total", header.events.n_leaves)
+        self._figures.set("hera_chain_head_block", header.number)
+        self._figures.set("hera_chain_head_timestamp_seconds", header.time)
+        if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
+            self._measure()
+
+    def _measure(self) -> None:
+        self._measured_at = time.monotonic()
+        for family, size in self._rocks.sizes().items():
+            self._figures.set("hera_store_bytes", size, family=family.value)
+
+    def _note_head(self, head: Head | None) -> None:
+        if head is None:
+            self._figures.unset("hera_chain_head_block")
+            self._figures.unset("hera_chain_head_timestamp_seconds")
+            return
+        header = _header_at(self._rocks, head.number)
+        self._figures.set("hera_chain_head_block", head.number)
+        self._figures.set("hera_chain_head_timestamp_seconds", header.time)
 
     def _require_link(self, block: BlockVerified) -> None:
         number, parent = (
@@ -210,7 +249,8 @@ class Writer:
         unsynced = self._unsynced + 1
         sync = unsynced >= SYNC_BLOCKS_MAX or now - self._synced_at >= SYNC_SECONDS_MAX
         try:
-            self._rocks.write(batch, sync=sync)
+            with self._figures.timed("hera_store_write_duration_seconds"):
+                self._rocks.write(batch, sync=sync)
         except StoreError:
             self._is_broken = True
             raise

@@ -59,6 +59,26 @@ PARTS: dict[type[object], Component] = {
 }
 
 
+def messages_in(component: Component, number: int) -> int:
+    """How many messages the source chain has of a part of a block."""
+    part = Chain(1 << 30).part(component, number) or b""
+    return sum(1 for _ in split(part, len(part)))
+
+
+def header_info(number: int) -> HeaderInfo:
+    """What a header of the source chain would state."""
+    transactions, events, diffs = (
+        messages_in(part, number)
+        for part in (Component.TRANSACTIONS, Component.EVENTS, Component.STATE_DIFFS)
+    )
+    return HeaderInfo(number, block_hash(number), "0.13.4", transactions, events, diffs)
+
+
+def names_in(number: int) -> tuple[bytes, ...]:
+    """As many names as the source chain's block has classes."""
+    return tuple(bytes([n]) * 32 for n in range(1, 1 + messages_in(Component.CLASSES, number)))
+
+
 class Stages(threading.Thread):
     """The stages behind the real broker: cuts the made-up parts and stores whole blocks into ``store``."""
 
@@ -87,10 +107,7 @@ class Stages(threading.Thread):
         if isinstance(message, HeadersReceived):
             self.ranges.append((message.start, message.count))
             whole = self._keep(Component.HEADERS, message, message.count)
-            infos = tuple(
-                HeaderInfo(n, block_hash(n), "0.13.4", 2, 2, 2)
-                for n in range(message.start, message.start + whole)
-            )
+            infos = tuple(map(header_info, range(message.start, message.start + whole)))
             yield HeadersFetched(message.attempt, message.start, message.peer, infos)
             return
         component = PARTS[type(message)]
@@ -98,9 +115,8 @@ class Stages(threading.Thread):
         whole = self._keep(component, message, len(asked))
         classes: tuple[ClassesWanted, ...] = ()
         if component is Component.STATE_DIFFS:
-            names = (b"\1" * 32, b"\2" * 32)  # as many as the source chain's blocks have
             classes = tuple(
-                ClassesWanted(n, block_hash(n), names, ())
+                ClassesWanted(n, block_hash(n), names_in(n), ())
                 for n in range(message.start, message.start + whole)
             )
         yield BodiesFetched(message.attempt, component, message.start, whole, message.peer, classes)

@@ -309,3 +309,18 @@ def test_a_path_that_is_not_served_is_answered_with_those_that_are(node: Node) -
     assert status == 404
     for path in ("/rpc/v0_10", "/rpc/v0_9", "/v0_8"):
         assert path in answer["error"]["data"]
+
+
+def test_requests_are_counted_by_method_and_errors_by_code(node: Node) -> None:
+    figures = node.watch.settings.figures
+    before = figures.report()["series"].get("hera_rpc_requests_total", {})
+    node.call("chainId")
+    node.call("chainId", 5)
+    node.call("ofNoSpecification")
+    series = figures.report()["series"]
+    counted = series["hera_rpc_requests_total"]
+    known = "starknet_chainId"
+    assert counted[known] == before.get(known, 0) + 2
+    assert counted["unknown"] == before.get("unknown", 0) + 1
+    assert {"-32601", "-32602"} <= series["hera_rpc_errors_total"].keys()
+    assert sum(series["hera_rpc_request_duration_seconds"][""][:-1]) == sum(counted.values())

@@ -1,0 +1,130 @@
+"""A real Prometheus: finds it, or installs Debian's, runs it on loopback and asks it.
+
+``python -m tests.ops.prometheus`` installs it where it is missing.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.nodes import answers, free_port, wait_until
+
+PROGRAMS = ("prometheus", "promtool")
+PACKAGE = "prometheus"
+INSTALL_SECONDS = 300
+MISSING = f"prometheus and promtool are not on PATH: run `make ops` as root on Debian, or install {PACKAGE}"
+
+
+class Missing(Exception):
+    """Prometheus is not here and cannot be installed; the text says why in one line."""
+
+
+def need() -> None:
+    """Skip the test where Prometheus is not; in CI that is a failure."""
+    if all(shutil.which(program) for program in PROGRAMS):
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(MISSING)
+    pytest.skip(MISSING)
+
+
+def promtool(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run promtool to its end."""
+    need()
+    return subprocess.run(
+        ["promtool", *arguments], input=given, capture_output=True, timeout=60, check=False
+    )
+
+
+class Prometheus:
+    """A running one. ``folder`` has the shipped configuration, with other targets and a shorter interval."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def query(self, expr: str) -> list[Any]:
+        """Return the samples of an expression now; fails where it cannot be evaluated."""
+        answer = self._get("query", query=expr)
+        assert answer["status"] == "success", answer
+        result: list[Any] = answer["data"]["result"]
+        return result
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return every rule with its health."""
+        groups = self._get("rules")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    def _get(self, what: str, **values: str) -> dict[str, Any]:
+        url = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(values)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+
+@contextmanager
+def prometheus(config: Path, data: Path) -> Iterator[Prometheus]:
+    """Run Prometheus on a free port with ``config``, its database in ``data``."""
+    need()
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    log = data.with_suffix(".log")
+    with log.open("wb") as lines:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={data}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=lines,
+            stderr=lines,
+        )
+    try:
+        wait_until(lambda: answers(f"{url}/-/ready"), 30, lambda: log.read_text()[-2000:])
+        yield Prometheus(url)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def install() -> None:
+    """Install Debian's package where the programs are not there; its service is not started. Raises Missing."""
+    if all(shutil.which(program) for program in PROGRAMS):
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Missing(MISSING)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", PACKAGE],
+    ):
+        try:
+            done = subprocess.run(
+                command,
+                env=quiet,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Missing(f"{' '.join(command)} takes more than {INSTALL_SECONDS} s") from None
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            raise Missing(f"cannot install {PACKAGE}: {lines[-1]}")
+
+
+if __name__ == "__main__":
+    try:
+        install()
+    except Missing as error:
+        sys.exit(f"Error: {error}")
