@@ -41,6 +41,7 @@ CONNECTIONS_MAX = 128
 STOP_SECONDS_MAX = 1
 REFRESH_SECONDS = 0.1  # the view follows the writer at most this often
 SAMPLE_SECONDS = 1.0
+IDLE_SAMPLE_SECONDS = 5.0  # at the head, while nobody asks for the status
 STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
 ANY_ORIGIN = Middleware(
@@ -119,6 +120,7 @@ class Watch:
         self._stats: dict[str, Any] = {}
         self._heads: deque[tuple[float, int]] = deque()
         self._started = reader.head()
+        self._asked_at = -SPEED_SECONDS
 
     def started(self) -> Head | None:
         """Return the last stored block at the time this process began."""
@@ -147,6 +149,7 @@ class Watch:
 
     def status(self) -> dict[str, Any]:
         """Return the answer of ``/status``."""
+        self._asked_at = self._clock()
         head, target = self.head(), self.target()
         statuses = self._statuses()
         number = -1 if head is None else head.number
@@ -181,7 +184,7 @@ class Watch:
             self._heads.popleft()
 
     async def keep_sampling(self) -> None:
-        """Sample head and broker each second until cancelled or until the broker is lost."""
+        """Sample head and broker each second, less often while idle, until cancelled or the broker is lost."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "stats") as asker:
             while True:
@@ -194,7 +197,12 @@ class Watch:
                     self.lost = True
                     self.when_lost()
                     return
-                await asyncio.sleep(SAMPLE_SECONDS)
+                await asyncio.sleep(IDLE_SAMPLE_SECONDS if self._is_idle() else SAMPLE_SECONDS)
+
+    def _is_idle(self) -> bool:
+        """Whether the head stands still and nobody has asked for it of late."""
+        stands = self._heads[0][1] == self._heads[-1][1]
+        return stands and self._clock() - self._asked_at > SPEED_SECONDS
 
     def _statuses(self) -> dict[str, dict[str, Any]]:
         workers = self._stats.get("workers", {})
