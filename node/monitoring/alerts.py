@@ -354,7 +354,13 @@ def rules() -> str:
 
 def tests() -> str:
     """Return rules_test.yml for ``promtool test rules``: each alert once fires and once is quiet."""
-    lines = [_HEADER, "rule_files: [rules.yml]", "evaluation_interval: 1m", "tests:"]
+    lines = [
+        _HEADER,
+        "rule_files: [rules.yml]",
+        "evaluation_interval: 1m",
+        "group_eval_order: [hera.recorded, hera.alerts]  # else any: alerts of the minute before",
+        "tests:",
+    ]
     for alert in ALERTS:
         lines += _case(alert, alert.fires, is_firing=True)
         lines += _case(alert, alert.quiet, is_firing=False)
