@@ -10,7 +10,7 @@ demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
 
 test: $(READY)  ## every test; those that need recorded blocks are skipped where these are not
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 hostile: $(READY)  ## one real node beside peers that lie, flood, drip and vanish: under five minutes
 	$(BIN)/python -m pytest tests/hostile

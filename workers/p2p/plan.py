@@ -31,6 +31,7 @@ from workers.messages import (
     StateDiffsReceived,
     TransactionsReceived,
 )
+from workers.p2p.score import WEAKNESS_POINTS
 
 RANGE_BLOCKS = 100
 WINDOW_BLOCKS = 400
@@ -636,8 +637,9 @@ class Planner:
         self._suspects.setdefault(news.attempt, []).append(news)
 
     def _repair_fault(self, news: Fault, now: float) -> None:
-        """Fetch anew what broke a rule, and what came after it in the same answer: that may lie as well."""
-        guilty = set(zip(news.components, news.peers, strict=True))
+        """Fetch anew what broke a rule; after a lie also what came after it in the same answer."""
+        is_lie = news.rule not in WEAKNESS_POINTS
+        guilty = set(zip(news.components, news.peers, strict=True)) if is_lie else set()
         ends = [
             answer.end
             for span in self._spans
