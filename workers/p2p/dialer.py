@@ -14,7 +14,7 @@ from workers.p2p.files import FileBroken
 from workers.p2p.host import CannotReach, Host
 from workers.p2p.peers import DIAL_SECONDS_MAX, DIAL_SECONDS_MIN, Back, Peers
 
-TICK_SECONDS = 0.5
+TICK_SECONDS = 1.0
 DIALS_MAX = 8  # at once
 PEERS_WANTED = 16  # with so many, only the given peers are dialled
 FAR_SECONDS_MAX = 300.0  # between two tries to reach a peer that was not given

@@ -8,7 +8,7 @@ from workers.p2p.score import Standing, Verdict
 
 DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
-CHECK_SECONDS = 2.0  # between two questions for a peer's head
+CHECK_SECONDS = 3.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
 OFF_CHAIN_SECONDS = 60.0  # so often a fork that most peers did not take is looked into
 REMEMBERED_MAX = 2048

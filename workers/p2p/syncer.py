@@ -32,7 +32,7 @@ from workers.settings import Settings
 TICK_SECONDS = 0.25
 IDLE_SECONDS = 1.0  # a tick while nothing is under way: whoever brings news wakes the loop
 LOOK_SECONDS = 5.0  # at the store's head, besides being told
-HEADS_SECONDS = 0.5  # between two looks at whose head is to be asked for
+HEADS_SECONDS = 1.0  # between two looks at whose head is to be asked for
 CHECKS_MAX = 8  # peers asked for their head at once
 CHECK_SECONDS = 60.0  # for one peer's head
 ANSWER_BYTES_MIN, ANSWER_BYTES_MAX = 1 << 20, 64 << 20

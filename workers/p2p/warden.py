@@ -9,12 +9,12 @@ from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
 from workers.p2p.score import Standing
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 SAVE_SECONDS = 5.0
 
 
 class Warden:
-    """Looks at the connections once a second."""
+    """Looks at the connections and at the operator's file every two seconds."""
 
     def __init__(self, host: Host, peers: Peers, ledger: Ledger) -> None:
         self._host = host
