@@ -127,6 +127,7 @@ class Watch:
         self._heads: deque[tuple[float, int]] = deque()
         self._started = reader.head()
         self._asked_at = -SPEED_SECONDS
+        self._asked = asyncio.Event()  # ends the long pause of an idle node
 
     def started(self) -> Head | None:
         """Return the last stored block at the time this process began."""
@@ -156,6 +157,7 @@ class Watch:
     def status(self) -> dict[str, Any]:
         """Return the answer of ``/status``."""
         self._asked_at = self._clock()
+        self._asked.set()
         head, target = self.head(), self.target()
         statuses = self._statuses()
         number = -1 if head is None else head.number
@@ -203,7 +205,11 @@ class Watch:
                     self.lost = True
                     self.when_lost()
                     return
-                await asyncio.sleep(IDLE_SAMPLE_SECONDS if self._is_idle() else SAMPLE_SECONDS)
+                await asyncio.sleep(SAMPLE_SECONDS)
+                self._asked.clear()
+                if self._is_idle():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._asked.wait(), IDLE_SAMPLE_SECONDS)
 
     def _is_idle(self) -> bool:
         """Whether the head stands still and nobody has asked for it of late."""
