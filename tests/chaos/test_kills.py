@@ -44,7 +44,8 @@ QUOTA = {
         "verify-1": 3,
         "verify-2": 3,
         "commit": 8,
-        "rpc": 4,
+        "rpc": 2,
+        "metrics": 2,
     },
     "feeder": {
         SUPERVISOR: 3,
@@ -116,9 +117,12 @@ def start(make: Callable[..., Node], url: str) -> dict[str, Node]:
     address = f"/ip4/127.0.0.1/tcp/{free_port()}"
     feeder = ("--p2p-feeder-node", "--p2p-private-key", private_key, "--p2p-addr", address)
     peer = ("--p2p-peers", f"{address}/p2p/{peer_id}")
+    metrics = ("--metrics", "--metrics-port", str(free_port()))
     return {
         "feeder": make("feeder", *custom_network(url), "--p2p", "--verify-workers", "1", *feeder),
-        "peer": make("peer", *custom_network(url), "--p2p", "--verify-workers", "2", *peer),
+        "peer": make(
+            "peer", *custom_network(url), "--p2p", "--verify-workers", "2", *peer, *metrics
+        ),
     }
 
 
