@@ -42,7 +42,10 @@ def chain(seed: int) -> list[BlockVerified]:
     """Three blocks for each kill: one that commit starts with, one that is timed, and the one it dies in."""
     draw = random.Random(seed)
     return [
-        replace(block, events=Body(draw.randbytes(LARGE_BYTES if is_watched(block.number) else 64)))
+        replace(
+            block,
+            transactions=Body(draw.randbytes(LARGE_BYTES if is_watched(block.number) else 64)),
+        )
         for block in made.generated(3 * KILLS_TOTAL + 1, seed)
     ]
 
@@ -90,8 +93,10 @@ class Bench:
         return self._start(self.log, "worker", "commit")
 
     def give(self, block: BlockVerified) -> None:
-        """Hand a block to the broker, without waiting for its word that it has it."""
-        assert self._link.give(block)
+        """Hand a block to the broker, once it has said that it has the one before."""
+        deadline = time.monotonic() + KILL_SECONDS_MAX
+        while not self._link.give(block):
+            assert time.monotonic() < deadline, "the broker takes no more"
 
     def kill_in_write(
         self, process: subprocess.Popen[bytes], block: BlockVerified, share: float
