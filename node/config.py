@@ -33,7 +33,7 @@ LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 LOG_FORMATS = ("console", "json")
 LISTEN_DEFAULT = "/ip4/0.0.0.0/tcp/0"
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107; ZeroMQ and the closing zero want some of them
-MEMORY_MIB_DEFAULT = 256
+MEMORY_MIB_DEFAULT = 128
 MEMORY_MIB_MIN = 16
 MEMORY_MIB_MAX = 65536
 WORKERS_MAX = 256
@@ -279,7 +279,7 @@ KEYS = (
     ),
     Key("verify-workers", "int", "Processes that verify blocks (one a core if absent).", "N"),
     Key(
-        "memory-budget", "int", "MiB that blocks in flight, not yet stored, may take.", "MIB", "256"
+        "memory-budget", "int", "MiB that blocks in flight, not yet stored, may take.", "MIB", "128"
     ),
     Key(
         "block-hash-table",

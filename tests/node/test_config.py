@@ -75,7 +75,7 @@ def test_the_defaults_are_those_of_the_reference(tmp_path: Path) -> None:
     assert (config.http, config.http_host, config.http_port) == (False, "localhost", 6060)
     assert (config.p2p, config.p2p_addr) == (False, ("/ip4/0.0.0.0/tcp/0",))
     assert (config.p2p_peers, config.p2p_feeder_node, config.p2p_private_key) == ((), False, None)
-    assert (config.verify_workers, config.memory_budget_mib) == (cores(), 256)
+    assert (config.verify_workers, config.memory_budget_mib) == (cores(), 128)
 
 
 def test_an_empty_variable_is_no_value() -> None:
