@@ -22,12 +22,8 @@ NAP_SECONDS = 0.25
 OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
 OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
 NEW_VERSION = "0.13.4"
-# glibc would keep what a burst of large blocks has taken: freed memory goes back at once. A person's own setting wins.
-MALLOC = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "131072",
-    "MALLOC_TRIM_THRESHOLD_": "131072",
-}
+# Each of glibc's arenas keeps what it was given. Its thresholds: broker/heap.py. A person's own setting wins.
+MALLOC = {"MALLOC_ARENA_MAX": "2"}
 _SUPERVISOR = "supervisor.lock"
 _PROCESSES = "processes.lock"
 
