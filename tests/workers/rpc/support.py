@@ -71,6 +71,13 @@ def opened(
     for block in blocks:
         writer.store(block)
     writer.close()
+    with viewed(network, db_path, target) as node:
+        yield node
+
+
+@contextmanager
+def viewed(network: Network, db_path: Path, target: int | None = None) -> Iterator[Node]:
+    """Open a view of what is stored."""
     node = Node(network, db_path, target)
     try:
         yield node
@@ -91,8 +98,9 @@ def verified(network: Network, blocks: Iterable[BlockAssembled]) -> tuple[BlockV
     return tuple(next(verify.verify(settings, block)) for block in blocks)
 
 
-def store_apart(db_path: Path, found: recorded.Recorded) -> None:
-    """Store one recorded block without those before it: its parts, and no state."""
+@contextmanager
+def opened_apart(db_path: Path, found: recorded.Recorded) -> Iterator[Node]:
+    """Store one recorded block without those before it (its parts, and no state) and open a view of it."""
     wire = found.wire
     number = wire.header.number
     block = made._verified(
@@ -113,6 +121,8 @@ def store_apart(db_path: Path, found: recorded.Recorded) -> None:
     batch.put(Family.META, HEAD_KEY, pack_head(head))
     writer._write(batch)
     writer.close()
+    with viewed(found.network, db_path) as node:
+        yield node
 
 
 # ---- schemas ------------------------------------------------------------------------------------------------

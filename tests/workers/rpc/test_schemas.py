@@ -16,8 +16,8 @@ from tests.workers.rpc.support import (
     Node,
     generated,
     opened,
+    opened_apart,
     schemas,
-    store_apart,
     verified,
 )
 from workers.rpc.methods import ALL, Forwarded, methods_of
@@ -137,14 +137,10 @@ def test_answers_over_a_recorded_block_apart_are_what_the_schemas_allow(
     network: str, number: int, fixtures: Path, tmp_path: Path
 ) -> None:
     found = recorded.load(fixtures, network, number)
-    store_apart(tmp_path, found)
-    node = Node(found.network, tmp_path)
-    try:
+    with opened_apart(tmp_path, found) as node:
         calls = list(calls_of_block_alone(node, number))
         check(node, iter(calls), set())
         check(node, iter([("getEvents", {"filter": FROM_LATEST | {"chunk_size": 100}})]), set())
-    finally:
-        node.reader.close()
 
 
 FROM_LATEST = {"from_block": "latest"}

@@ -12,7 +12,7 @@ from starknet.ages import version_named
 from starknet.devnet import Devnet
 from tests.flow import chains
 from tests.starknet import recorded
-from tests.workers.rpc.support import Node, opened, store_apart, verified
+from tests.workers.rpc.support import Node, opened, opened_apart, verified
 from workers.rpc.specs import V0_9, V0_10
 
 LENGTH = 14
@@ -293,14 +293,9 @@ def test_recorded_blocks_apart_say_what_the_gateway_said(
     network: str, number: int, fixtures: Path, tmp_path: Path
 ) -> None:
     found = recorded.load(fixtures, network, number)
-    store_apart(tmp_path, found)
-    node = Node(found.network, tmp_path)
-    try:
-        listed = node.call("getBlockWithReceipts", at(number), ["INCLUDE_PROOF_FACTS"])[
-            "transactions"
-        ]
-    finally:
-        node.reader.close()
+    with opened_apart(tmp_path, found) as node:
+        answer = node.call("getBlockWithReceipts", at(number), ["INCLUDE_PROOF_FACTS"])
+        listed = answer["transactions"]
     pairs = zip(found.json["transactions"], found.json["transaction_receipts"], strict=True)
     for ours, (transaction, receipt) in zip(listed, pairs, strict=True):
         compare(ours["receipt"], transaction, receipt)
