@@ -98,26 +98,16 @@ class Rocks:
         with errors_of(self.path):
             cursor = self._families[family].iter()
             cursor.seek_for_prev(prefix + number_key(number))
-            if not cursor.valid():
-                cursor.status()
-                return None
-            key: bytes = cursor.key()
-            if len(key) != len(prefix) + len(number_key(number)) or not key.startswith(prefix):
-                return None
-            return key, cursor.value()
+            key = _key_under(cursor, prefix)
+            return None if key is None else (key, cursor.value())
 
     def get_next(self, family: Family, prefix: bytes, number: int) -> int | None:
         """Return the lowest number from ``number`` on that has a key under ``prefix``."""
         with errors_of(self.path):
             cursor = self._families[family].iter()
             cursor.seek(prefix + number_key(number))
-            if not cursor.valid():
-                cursor.status()
-                return None
-            key: bytes = cursor.key()
-        if len(key) != len(prefix) + len(number_key(number)) or not key.startswith(prefix):
-            return None
-        return int.from_bytes(key[len(prefix) :], "big")
+            key = _key_under(cursor, prefix)
+        return None if key is None else int.from_bytes(key[len(prefix) :], "big")
 
     def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key and value of a family, keys ascending."""
@@ -176,6 +166,16 @@ def open_primary(path: Path) -> Rocks:
         True
     )  # all families at once, or a reader could see one ahead of the others
     return _open(path, options, tuple(Family), rocksdict.AccessType.read_write())
+
+
+def _key_under(cursor: rocksdict.RdictIter, prefix: bytes) -> bytes | None:
+    """Return the key at which the cursor stands if it is ``prefix`` and a number, else None."""
+    if not cursor.valid():
+        cursor.status()
+        return None
+    key: bytes = cursor.key()
+    is_under = len(key) == len(prefix) + len(number_key(0)) and key.startswith(prefix)
+    return key if is_under else None
 
 
 def open_secondary(path: Path, private: Path, families: Sequence[Family] = tuple(Family)) -> Rocks:
