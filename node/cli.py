@@ -251,6 +251,16 @@ def unban(db_path: Path, peer: str) -> None:
     sys.exit(_one_line(lambda: shown.unban(db_path, peer)))
 
 
+_keys_folder = click.option(
+    "--keys",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The broker's.",
+)
+
+
 @cli.group()
 def keys() -> None:
     """Keys of brokers and workers on different machines. Each machine makes its own; only public ones travel."""
@@ -273,14 +283,7 @@ def new_keys(out: Path, broker: str | None) -> None:
 
 @keys.command()
 @click.argument("public_key", metavar="KEY")
-@click.option(
-    "--keys",
-    "folder",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The broker's.",
-)
+@_keys_folder
 @click.option("--name", required=True, help="What to call it, such as its machine.")
 @click.option(
     "--rows", default="verify", show_default=True, metavar="NAME,…", help="The workers it may run."
@@ -294,14 +297,7 @@ def allow(public_key: str, folder: Path, name: str, rows: str) -> None:
 
 
 @keys.command("list")
-@click.option(
-    "--keys",
-    "folder",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The broker's.",
-)
+@_keys_folder
 def list_keys(folder: Path) -> None:
     """Show who may join. To forbid one, remove its line from the file DIR/allowed."""
     from node import keys as kept
