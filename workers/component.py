@@ -1,4 +1,4 @@
-"""The five parts of a block, in the order in which they are asked for."""
+"""The five parts of a block, in the order in which they are asked for, and how large their messages may be."""
 
 from enum import StrEnum
 
@@ -11,3 +11,12 @@ class Component(StrEnum):
     CLASSES = "classes"
     TRANSACTIONS = "transactions"
     EVENTS = "events"
+
+
+MESSAGE_BYTES_MAX = 1 << 20  # SYNC-SPEC: Each message must be less than 1MB
+CLASS_BYTES_MAX = 4 << 20  # … except for the Class message which is allowed to be up to 4MB
+
+
+def message_bytes_max(component: Component) -> int:
+    """The greatest message of the component."""
+    return CLASS_BYTES_MAX if component is Component.CLASSES else MESSAGE_BYTES_MAX

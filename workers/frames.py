@@ -9,13 +9,11 @@ from starknet.wire.delimited import MalformedBody, spans
 from starknet.wire.parse import MalformedMessage, Parsed, parse, parse_all
 from starknet.wire.rows import OneOf
 from starknet.wire.sync_pb2 import EventsResponse, TransactionsResponse
-from workers.component import Component
+from workers.component import Component, message_bytes_max
 from workers.errors import PeerFault
 
 TRANSACTIONS = OneOf(TransactionsResponse.DESCRIPTOR, "transaction_message")
 EVENTS = OneOf(EventsResponse.DESCRIPTOR, "event_message")
-MESSAGE_BYTES_MAX = 1 << 20  # SYNC-SPEC: Each message must be less than 1MB
-CLASS_BYTES_MAX = 4 << 20  # … except for the Class message which is allowed to be up to 4MB
 
 
 def frames(body: Body, number: int, component: Component) -> Iterator[tuple[int, int, bytes]]:
@@ -24,7 +22,7 @@ def frames(body: Body, number: int, component: Component) -> Iterator[tuple[int,
     Raises ``PeerFault`` (``<component>.malformed``) for a broken length or a message over the limit.
     """
     with _reading(number, component):
-        for start, payload, end in spans(body, _message_max(component)):
+        for start, payload, end in spans(body, message_bytes_max(component)):
             yield start, end, body[payload:end]
 
 
@@ -47,11 +45,7 @@ def carried(oneof: OneOf, name: str, body: Body, number: int, component: Compone
 
 
 def _payloads(body: Body, component: Component) -> list[bytes]:
-    return [body[payload:end] for _, payload, end in spans(body, _message_max(component))]
-
-
-def _message_max(component: Component) -> int:
-    return CLASS_BYTES_MAX if component is Component.CLASSES else MESSAGE_BYTES_MAX
+    return [body[payload:end] for _, payload, end in spans(body, message_bytes_max(component))]
 
 
 @contextmanager

@@ -212,6 +212,9 @@ class BlockStored:
     block_hash: bytes
 
 
+RETREAT_BLOCKS_MAX = 4096  # blocks that are taken back at most; who asks for it keeps to it
+
+
 @dataclass(frozen=True)
 class Retreat:
     """p2p or feeder -> commit: the network's chain leaves ours after block ``number``: take back all above it.

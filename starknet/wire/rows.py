@@ -95,10 +95,6 @@ class OneOf:
         chosen = [row[self._column] for row in rows]
         return [one[1] if one and one[0] == place else b"" for one in chosen]
 
-    def member_rows(self, name: str, messages: Sequence[bytes]) -> list[Row]:
-        """The row of each of ``members``."""
-        return self.shapes[name].rows_of_bytes(self.members(name, messages))
-
 
 def _columns(kind: Any, prefix: str) -> Iterator[_Column]:
     for field in kind.fields:

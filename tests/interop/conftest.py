@@ -15,9 +15,8 @@ from starknet.wire.sync_pb2 import BlockHeadersResponse
 from tests.flow.chains import assembled, devnet
 from tests.interop.javascript import Script, script
 from tests.process.nodes import Node, custom_network, feeding, gateway, nodes
-from workers.component import Component
+from workers.component import CLASS_BYTES_MAX, Component
 from workers.messages import BlockAssembled
-from workers.p2p.protocols import CLASS_BYTES_MAX
 
 BLOCKS = 260  # two whole ranges and a partial one; their transactions are more than a window of Yamux holds
 CHAIN_ID = "SN_HERA_DEVNET"

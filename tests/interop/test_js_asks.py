@@ -11,8 +11,8 @@ import pytest
 from starknet.wire.delimited import split
 from tests.interop.conftest import CHAIN_ID, Chain
 from tests.interop.javascript import Refused, Script, script
-from workers.component import Component
-from workers.p2p.protocols import CLASS_BYTES_MAX, protocol_id
+from workers.component import CLASS_BYTES_MAX, Component
+from workers.p2p.protocols import protocol_id
 
 UINT64_MAX = (1 << 64) - 1
 STALL_SECONDS = 9  # longer than what muxers that give up after 5 s stand

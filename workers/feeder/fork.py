@@ -11,8 +11,6 @@ from workers.feeder.block import fetch
 from workers.feeder.client import BadAnswer, Gateway
 from workers.settings import Settings
 
-DEPTH_MAX = 4096  # blocks that are taken back at most
-
 
 @dataclass(frozen=True)
 class Common:

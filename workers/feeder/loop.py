@@ -23,10 +23,10 @@ from workers.feeder.client import (
     Unreachable,
     backoff,
 )
-from workers.feeder.fork import DEPTH_MAX, Common, find_common
+from workers.feeder.fork import Common, find_common
 from workers.feeder.window import Entry, Step, Window
 from workers.log import fields, log
-from workers.messages import BlockStored, BlocksUndone, Fault, Retreat
+from workers.messages import RETREAT_BLOCKS_MAX, BlockStored, BlocksUndone, Fault, Retreat
 from workers.settings import Settings
 from workers.store.reader import Reader
 
@@ -209,7 +209,7 @@ class _Feeder:
             return
         self._reader.refresh()
         head = self._window.head
-        numbers = range(max(0, head - DEPTH_MAX), head + 1)
+        numbers = range(max(0, head - RETREAT_BLOCKS_MAX), head + 1)
         hashes = {number: self._reader.block_hash(number) for number in numbers}
         stored = {number: known for number, known in hashes.items() if known is not None}
         if stored:
@@ -225,7 +225,7 @@ class _Feeder:
                 self._tell(self._window.head, f"the gateway left our chain: {error}", logging.ERROR)
                 return
             if common is None:
-                text = f"the gateway shares none of our last {DEPTH_MAX} blocks"
+                text = f"the gateway shares none of our last {RETREAT_BLOCKS_MAX} blocks"
                 self._tell(self._window.head, f"{text}; staying", logging.ERROR)
                 return
             if common.number < self._window.head:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import trio
 
-from workers.component import Component
+from workers.component import Component, message_bytes_max
 from workers.p2p import protocols
 from workers.p2p.protocols import Range
 from workers.p2p.streams import READ_BYTES, AnswerReader, BadAnswer, Stream, StreamBroken
@@ -64,7 +64,7 @@ async def ask(
     try:
         await _request(stream, wanted, patience)
         reader = AnswerReader(
-            protocols.FIN_FIELDS[component], protocols.message_bytes_max(component), messages_max
+            protocols.FIN_FIELDS[component], message_bytes_max(component), messages_max
         )
         await _read(stream, reader, patience, room)
         if reader.is_over and component is Component.HEADERS:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import trio
 
-from workers.messages import HeaderInfo
+from workers.messages import RETREAT_BLOCKS_MAX, HeaderInfo
 
 FIRST_BLOCKS = 8  # looked at below the fork; then ever more
 RANGE_BLOCKS = 100
-DEPTH_MAX = 4096  # blocks that are taken back at most
 VOTERS_MAX = 16
 
 Probe = Callable[[str, int, int], Awaitable[Sequence[HeaderInfo]]]
@@ -47,7 +46,7 @@ async def find_fork(probe: Probe, known: Known, peer: str, number: int) -> Fork 
         None  # the lowest block seen that is not ours, and ours of that number
     )
     end, count = number, FIRST_BLOCKS
-    while end > max(0, number - DEPTH_MAX):
+    while end > max(0, number - RETREAT_BLOCKS_MAX):
         start = max(0, end - count)
         headers = await probe(peer, start, end - start + 1)  # with the one above, so that they link
         if len(headers) != end - start + 1 or (above and headers[-1].block_hash != above[0]):

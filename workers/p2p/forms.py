@@ -15,11 +15,11 @@ from starknet.wire import older
 from starknet.wire.delimited import MalformedBody, join, split
 from starknet.wire.parse import MalformedMessage, parse
 from starknet.wire.sync_pb2 import BlockHeadersResponse
-from workers.component import Component
+from workers.component import MESSAGE_BYTES_MAX, Component, message_bytes_max
 from workers.p2p import protocols
 from workers.p2p.answer import Answerer
 from workers.p2p.host import CannotReach, Host
-from workers.p2p.protocols import VERSION, message_bytes_max
+from workers.p2p.protocols import VERSION
 from workers.p2p.streams import BadAnswer
 from workers.p2p.view import StoredBlocks, StoredHead, View
 
@@ -152,7 +152,7 @@ class Told:
 
 def _is_tellable(header: bytes) -> bool:
     """Whether the hash of the block of this header part covers nothing that the older form leaves out."""
-    (message,) = split(header, protocols.MESSAGE_BYTES_MAX)
+    (message,) = split(header, MESSAGE_BYTES_MAX)
     version = parse(BlockHeadersResponse, bytes(message)).header.protocol_version
     try:
         return rules_for(version).block_hash is not BlockHash.HASH1

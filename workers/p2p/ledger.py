@@ -11,11 +11,10 @@ from typing import Any
 
 from workers.p2p import keys
 from workers.p2p.files import FileBroken, read_object, replace
-from workers.p2p.score import Standing
+from workers.p2p.score import PEERS_MAX, Standing
 
 SCORES, BANS = "scores.json", "bans.json"
 FORMAT = 1
-PEERS_MAX = 2048
 WHY_CHARS_MAX = 200
 
 

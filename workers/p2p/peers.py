@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from workers.p2p.plan import PeerState
-from workers.p2p.score import Standing, Verdict
+from workers.p2p.score import PEERS_MAX, Standing, Verdict
 
 DIAL_SECONDS_MIN = 1.0
 DIAL_SECONDS_MAX = 60.0
 CHECK_SECONDS = 3.0  # between two questions for a peer's head
 CHECK_FAILED_SECONDS_MAX = 60.0
 OFF_CHAIN_SECONDS = 60.0  # so often a fork that most peers did not take is looked into
-REMEMBERED_MAX = 2048
 NEWCOMER = Standing()
 
 
@@ -192,7 +191,7 @@ class Peers:
         return peer in self._refused or standing.is_left_alone(now + self._epoch)
 
     def _standing(self, peer: str) -> Standing:
-        if peer not in self.standings and len(self.standings) >= REMEMBERED_MAX:
+        if peer not in self.standings and len(self.standings) >= PEERS_MAX:
             del self.standings[min(self.standings, key=self._worth_keeping)]
         return self.standings.setdefault(peer, Standing())
 

@@ -15,8 +15,6 @@ FIN_FIELDS = {
     Component.TRANSACTIONS: 2,
     Component.EVENTS: 2,
 }
-MESSAGE_BYTES_MAX = 1 << 20  # SYNC-SPEC: Each message must be less than 1MB
-CLASS_BYTES_MAX = 4 << 20  # … except for the Class message which is allowed to be up to 4MB
 REQUEST_BYTES_MAX = 64 * 1024
 HASH_BYTES = 32
 UINT64_MAX = (1 << 64) - 1
@@ -53,11 +51,6 @@ def kad_ids(chain_id: str) -> tuple[str, ...]:
 def fin(component: Component) -> bytes:
     """The component's ``Fin`` message with its length."""
     return bytes((2, FIN_FIELDS[component] << 3 | 2, 0))
-
-
-def message_bytes_max(component: Component) -> int:
-    """The greatest message of the component."""
-    return CLASS_BYTES_MAX if component is Component.CLASSES else MESSAGE_BYTES_MAX
 
 
 def encode_request(wanted: Range) -> bytes:

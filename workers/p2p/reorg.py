@@ -58,7 +58,6 @@ class Reorg:
         bridge: Bridge,
         view: View,
     ) -> None:
-        self.is_retreating = False
         self._ask = ask
         self._peers = peers
         self._planner = planner
@@ -68,6 +67,13 @@ class Reorg:
         self._probes: dict[int, _Answer] = {}
         self._seen: ForkSeen | None = None
         self._news = trio.Event()
+        self._undone = trio.Event()  # not set while commit takes blocks back
+        self._undone.set()
+
+    @property
+    def is_retreating(self) -> bool:
+        """Whether commit takes blocks back."""
+        return not self._undone.is_set()
 
     async def run(self) -> None:
         """Look into forks until cancelled."""
@@ -89,7 +95,7 @@ class Reorg:
             case BlocksUndone():
                 self._view.forget()
                 self._planner.retreat(message.number, message.block_hash)
-                self.is_retreating = False
+                self._undone.set()
             case HeadersFetched() if message.attempt in self._probes:
                 self._answered(message.attempt, message.headers)
             case Fault() if message.attempt in self._probes:
@@ -108,8 +114,7 @@ class Reorg:
         try:
             fork = await find_fork(self._probe, self._known, seen.peer, seen.number)
         except Forged:
-            now, part = trio.current_time(), Component.HEADERS
-            self._verdicts.blame(seen.peer, part, seen.number, "headers.parent", "", now)
+            self._blame(seen.peer, seen.number, "headers.parent", "")
             return
         if fork is None:
             said = fields(peer=seen.peer, block=seen.number)
@@ -136,17 +141,13 @@ class Reorg:
             "The network left our chain: we follow",
             extra=fields(last_common=fork.number, peers_say=f"0x{fork.theirs.hex()}"),
         )
-        self.is_retreating = True
+        undone = self._undone = trio.Event()
         attempt = self._planner.retreat(fork.number, fork.block_hash)
-        while self.is_retreating:
+        while not undone.is_set():
             await self._bridge.give(Retreat(attempt, fork.number, fork.block_hash))
             with trio.move_on_after(UNDO_SECONDS):
-                await self._until_undone()
+                await undone.wait()
         self._peers.check_all()
-
-    async def _until_undone(self) -> None:
-        while self.is_retreating:
-            await trio.sleep(0.05)
 
     async def _probe(self, peer: str, start: int, count: int) -> Sequence[HeaderInfo]:
         """Ask ``peer`` for headers and have them checked; none where it does not answer or lies."""
@@ -154,8 +155,7 @@ class Reorg:
         try:
             body = await self._ask(peer, Component.HEADERS, Range(start, count))
         except BadAnswer as error:
-            now, part = trio.current_time(), Component.HEADERS
-            self._verdicts.blame(peer, part, start, error.rule, error.detail, now)
+            self._blame(peer, start, error.rule, error.detail)
             return ()
         except (NoAnswer, TooBig, CannotReach) as error:
             log.debug("No answer", extra=fields(peer=peer, why=str(error)))
@@ -168,6 +168,9 @@ class Reorg:
         finally:
             self._probes.pop(attempt, None)
         return answer.headers
+
+    def _blame(self, peer: str, block: int, rule: str, detail: str) -> None:
+        self._verdicts.blame_for_headers(peer, block, rule, detail, trio.current_time())
 
     async def _known(self, number: int) -> bytes | None:
         return self._planner.hash_of(number) or await self._view.block_hash(number)

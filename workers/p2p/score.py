@@ -17,6 +17,7 @@ QUARANTINE_SECONDS_MAX = 3600.0
 LIES_MAX = 6  # the next one is a ban
 BAN_SECONDS = 24 * 3600.0
 FORGET_SECONDS = 24 * 3600.0  # without a fault: quarantines are short again, and lies counted anew
+PEERS_MAX = 2048  # whose standing is kept
 REASONS_MAX = 16  # rules counted for one peer
 RULE_CHARS_MAX = 64
 

@@ -96,8 +96,7 @@ async def _speak(
                 discovery.serve()
                 nursery.start_soon(discovery.run)
             nursery.start_soon(warden.run)
-            nursery.start_soon(_tell, bridge, host, peers, answerer, syncer)
-            nursery.start_soon(_measure, settings, host, peers, syncer)
+            nursery.start_soon(_report, settings, bridge, host, peers, answerer, syncer)
             await _signal()
             nursery.cancel_scope.cancel()
     finally:
@@ -105,52 +104,62 @@ async def _speak(
         warden.save()
 
 
-async def _tell(
-    bridge: Bridge, host: Host, peers: Peers, answerer: Answerer, syncer: Syncer | None
+async def _report(
+    settings: Settings,
+    bridge: Bridge,
+    host: Host,
+    peers: Peers,
+    answerer: Answerer,
+    syncer: Syncer | None,
 ) -> None:
-    """Say how the process is, once a second."""
+    """Say how the process is, once a second: in its status, and in the gauges of the metrics."""
     while True:
-        served = answerer.served
-        values: dict[str, int | float | str] = {
-            "peers": len(peers),
-            "bytes_out": served.bytes_out,
-            "requests_served": served.requests,
-            "requests_refused": served.refused,
-            "requests_late": served.late,
-            "answers_stalled": served.stalled,
-            "connections_refused": host.inbound.refused,
-        }
-        values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
-        if syncer is not None:
-            values["requests"] = syncer.asked.requests
-            values["bytes_in"] = syncer.asked.bytes_in
-            values["faults"] = syncer.verdicts.faults
-            values["stuck"] = syncer.obstacle.line
-            target = syncer.target()
-            if target is not None and target >= 0:
-                values["target"] = target
-        bridge.status(values)
+        target = None if syncer is None else syncer.target()
+        if target is not None and target < 0:
+            target = None
+        bridge.status(_status(host, peers, answerer, syncer, target))
+        _measure(settings, host, peers, syncer, target)
         await trio.sleep(STATUS_SECONDS)
 
 
-async def _measure(settings: Settings, host: Host, peers: Peers, syncer: Syncer | None) -> None:
-    """Keep the gauges of the metrics up to date."""
-    figures = settings.figures
-    while True:
-        now = trio.current_time()
-        kinds = host.kinds()
-        for agent, direction in product(AGENTS, DIRECTIONS):
-            connected = kinds[agent, direction]
-            figures.set("hera_p2p_peers", connected, agent=agent, direction=direction)
-        figures.set("hera_p2p_quarantined_peers", peers.left_alone(now) - peers.banned(now))
-        figures.set("hera_p2p_banned_peers", peers.banned(now))
-        if syncer is not None:
-            figures.set("hera_sync_window_bytes", syncer.window_bytes())
-            figures.set("hera_sync_window_capacity_bytes", settings.in_flight_bytes)
-            target = syncer.target()
-            if target is not None and target >= 0:
-                figures.set("hera_sync_best_known_block", target)
-        await trio.sleep(STATUS_SECONDS)
+def _status(
+    host: Host, peers: Peers, answerer: Answerer, syncer: Syncer | None, target: int | None
+) -> dict[str, int | float | str]:
+    served = answerer.served
+    values: dict[str, int | float | str] = {
+        "peers": len(peers),
+        "bytes_out": served.bytes_out,
+        "requests_served": served.requests,
+        "requests_refused": served.refused,
+        "requests_late": served.late,
+        "answers_stalled": served.stalled,
+        "connections_refused": host.inbound.refused,
+    }
+    values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
+    if syncer is not None:
+        values["requests"] = syncer.asked.requests
+        values["bytes_in"] = syncer.asked.bytes_in
+        values["faults"] = syncer.verdicts.faults
+        values["stuck"] = syncer.obstacle.line
+    if target is not None:
+        values["target"] = target
+    return values
+
+
+def _measure(
+    settings: Settings, host: Host, peers: Peers, syncer: Syncer | None, target: int | None
+) -> None:
+    figures, now = settings.figures, trio.current_time()
+    kinds, banned = host.kinds(), peers.banned(now)
+    for agent, direction in product(AGENTS, DIRECTIONS):
+        figures.set("hera_p2p_peers", kinds[agent, direction], agent=agent, direction=direction)
+    figures.set("hera_p2p_quarantined_peers", peers.left_alone(now) - banned)
+    figures.set("hera_p2p_banned_peers", banned)
+    if syncer is not None:
+        figures.set("hera_sync_window_bytes", syncer.window_bytes())
+        figures.set("hera_sync_window_capacity_bytes", settings.in_flight_bytes)
+    if target is not None:
+        figures.set("hera_sync_best_known_block", target)
 
 
 async def _count_peers(host: Host, peers: Peers) -> None:

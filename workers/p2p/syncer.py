@@ -13,6 +13,7 @@ import trio
 
 from workers.component import Component
 from workers.log import fields, log
+from workers.messages import BlockStored
 from workers.p2p import forms
 from workers.p2p.ask import NoAnswer, Patience, Room, TooBig, ask
 from workers.p2p.bridge import Bridge
@@ -199,9 +200,11 @@ class Syncer:
     async def _look_at_store(self) -> None:
         """See the head move also where the news of it was lost with a broker."""
         while True:
+            began = self._planner.new_attempt()  # a head read before a retreat moves nothing
             head = await self._view.head()
             if head is not None and not self._reorg.is_retreating:
-                self._planner.stored(head.number, head.block_hash, trio.current_time())
+                news = BlockStored(began, head.number, head.block_hash)
+                self._planner.block_stored(news, trio.current_time())
             await trio.sleep(LOOK_SECONDS)
 
     # ---- the peers' heads ----------------------------------------------------------------------------------------
@@ -251,4 +254,4 @@ class Syncer:
 
     def _blame_for_head(self, peer: str, rule: str, detail: str) -> None:
         block, now = self._planner.base, trio.current_time()
-        self.verdicts.blame(peer, Component.HEADERS, block, rule, detail, now)
+        self.verdicts.blame_for_headers(peer, block, rule, detail, now)

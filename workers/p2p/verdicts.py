@@ -54,6 +54,10 @@ class Verdicts:
         said = "nothing of the first block came"
         self.blame(news.peer, news.component, news.start, "answer.empty", said, now)
 
+    def blame_for_headers(self, peer: str, block: int, rule: str, detail: str, now: float) -> None:
+        """Count a fault of ``peer`` in headers that no request of the plan asked for."""
+        self.blame(peer, Component.HEADERS, block, rule, detail, now)
+
     def blame_senders(self, fault: Fault, now: float) -> None:
         """Weigh a fault once for each peer that sent a guilty part."""
         parts = zip(fault.peers, fault.components, strict=True)

@@ -7,8 +7,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.messages import HeaderInfo
-from workers.p2p.forks import DEPTH_MAX, Forged, Fork, find_fork, most_go_there
+from workers.messages import RETREAT_BLOCKS_MAX, HeaderInfo
+from workers.p2p.forks import Forged, Fork, find_fork, most_go_there
 
 
 def info(number: int, chain: str) -> HeaderInfo:
@@ -52,9 +52,9 @@ def test_the_last_common_block_is_found_within_the_bound(number: int, depth: int
             found(peers, number)
         return
     fork = found(peers, number)
-    if number - last > DEPTH_MAX + 100:
+    if number - last > RETREAT_BLOCKS_MAX + 100:
         assert fork is None
-    elif fork is not None or number - last <= DEPTH_MAX:
+    elif fork is not None or number - last <= RETREAT_BLOCKS_MAX:
         assert fork == Fork(
             last,
             info(last, "ours").block_hash,

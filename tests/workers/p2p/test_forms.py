@@ -12,8 +12,8 @@ from tests.flow import chains
 from tests.workers.p2p import test_service as flow
 from tests.workers.p2p.support import CHAIN, Chain, pair, run
 from workers import verify
-from workers.component import Component
-from workers.p2p import forms, protocols
+from workers.component import MESSAGE_BYTES_MAX, Component
+from workers.p2p import forms
 from workers.p2p.answer import Answerer
 from workers.p2p.ask import Patience, ask
 from workers.p2p.forms import OLDER, SPEC
@@ -76,7 +76,7 @@ def test_an_older_client_is_served_a_chain_that_it_can_verify(tmp_path: Path) ->
                 got[component] = await ask(opener, component, Range(0, 100), Patience())
 
     run(test)
-    (first, *_) = split(got[Component.HEADERS], protocols.MESSAGE_BYTES_MAX)
+    (first, *_) = split(got[Component.HEADERS], MESSAGE_BYTES_MAX)
     fields = [number for number, _, _ in older.read_fields(older.read_fields(bytes(first))[0][2])]
     assert fields[-1] == 17  # the signatures, where a node of 2024 looks for them
     for component in Component:

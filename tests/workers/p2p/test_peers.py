@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.flow.chains import another_devnet, devnet
 from tests.workers.p2p.test_keys import JUNO_PEER_ID
-from workers.p2p import addresses, keys
+from workers.p2p import addresses, keys, score
 from workers.p2p.addresses import Address
 from workers.p2p.book import ADDRESSES_MAX, FILE_NAME, PEERS_MAX, Book
 from workers.p2p.files import FileBroken
 from workers.p2p.heads import count_headers, find_head
-from workers.p2p.peers import CHECK_SECONDS, OFF_CHAIN_SECONDS, REMEMBERED_MAX, Back, Peers
+from workers.p2p.peers import CHECK_SECONDS, OFF_CHAIN_SECONDS, Back, Peers
 from workers.p2p.plan import PeerState
 from workers.p2p.protocols import Range
 from workers.p2p.score import WEAKNESS_SECONDS
@@ -122,9 +122,9 @@ def test_a_flood_of_new_names_pushes_out_no_ban() -> None:
         peers.blame("liar", "events.commitment", 1, now)
     assert peers.is_banned("liar", now)
     peers.answered("known", 1, 1.0)
-    for number in range(REMEMBERED_MAX + 50):
+    for number in range(score.PEERS_MAX + 50):
         peers.blame(f"sybil{number}", "stream.slow", 1, now)
-    assert len(peers.standings) == REMEMBERED_MAX
+    assert len(peers.standings) == score.PEERS_MAX
     assert peers.is_banned("liar", now)
     assert "known" in peers.standings
 

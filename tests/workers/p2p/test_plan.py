@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.workers.p2p.support import block_hash
 from workers.component import Component
 from workers.messages import (
+    BlockStored,
     BodiesFetched,
     ClassesReceived,
     ClassesWanted,
@@ -545,6 +546,17 @@ def test_faults_of_stored_and_of_unknown_blocks_change_nothing() -> None:
     for start in (5, 99, 100, 5000):
         p.fault(fault(done[Component.EVENTS], start, attempt=FIRST + 99), 0.0)
     assert p.is_idle
+
+
+def test_a_head_that_was_read_before_a_retreat_moves_nothing() -> None:
+    p = planner()
+    whole_range(p, [PeerState("a", 99)])
+    began = p.new_attempt()
+    p.retreat(40, b"\xaa" * 32)
+    p.block_stored(BlockStored(began, 60, block_hash(60)), 1.0)
+    assert p.base == 41
+    p.block_stored(BlockStored(p.new_attempt(), 41, b"\xbb" * 32), 2.0)
+    assert p.base == 42
 
 
 def test_a_repaired_header_with_another_hash_drops_what_followed() -> None:
