@@ -96,8 +96,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _end(self, *_: object) -> None:
-        self.force_exit = self.should_exit  # at the second signal
-        self.should_exit = True
+        self.should_exit = True  # a second signal changes nothing: the end is bounded as it is
 
     async def main_loop(self) -> None:
         """Look twice a second whether to end; the library's loop, at ten times a second, is what an idle node feels."""
