@@ -14,7 +14,7 @@ from workers.component import Component
 from workers.metrics import Figures
 from workers.p2p import protocols
 from workers.p2p.counting import counted, refused
-from workers.p2p.fair import Rates, Turns
+from workers.p2p.fair import ADDRESS_BURST_REQUESTS, ADDRESS_REQUESTS_PER_SECOND, Rates, Turns
 from workers.p2p.protocols import BadIteration, Range
 from workers.p2p.streams import BadRequest, Stream, StreamBroken, Writer, read_request
 from workers.p2p.view import View
@@ -39,7 +39,7 @@ class Served:
     blocks: Counter[Component] = field(default_factory=Counter)
     requests: int = 0
     refused: int = 0  # no request, or too many of one peer at once
-    late: int = 0  # above the rate of one peer
+    late: int = 0  # above the rate of one peer or address
     stalled: int = 0  # not read while others waited
 
 
@@ -55,7 +55,11 @@ class Answerer:
     """The server side of all five protocols."""
 
     def __init__(
-        self, view: View, rates: Rates | None = None, figures: Figures | None = None
+        self,
+        view: View,
+        rates: Rates | None = None,
+        figures: Figures | None = None,
+        address_rates: Rates | None = None,
     ) -> None:
         self.served = Served()
         self._figures = figures or Figures()
@@ -63,6 +67,9 @@ class Answerer:
             self._figures.count("hera_p2p_blocks_served_total", 0, protocol=part)
         self._view = view
         self._rates = rates or Rates()
+        self._address_rates = address_rates or Rates(
+            ADDRESS_REQUESTS_PER_SECOND, ADDRESS_BURST_REQUESTS
+        )
         self._places = Turns(ANSWERS_MAX, self._end_stalled)
         self._reads = Turns(1)
         self._giving: dict[Giving, None] = {}
@@ -97,7 +104,7 @@ class Answerer:
     async def _serve(self, stream: Stream, component: Component) -> None:
         finished = False
         try:
-            await self._hold_back(stream.peer)
+            await self._hold_back(stream)
             request = await read_request(stream, protocols.REQUEST_BYTES_MAX, REQUEST_SECONDS)
             wanted = protocols.decode_request(request)
             async with self._places.of(stream.peer):
@@ -114,9 +121,11 @@ class Answerer:
         finally:
             await (stream.close() if finished else stream.reset())
 
-    async def _hold_back(self, peer: str) -> None:
-        """Answer late what comes quicker than one peer may ask; how many wait is bounded by its open requests."""
-        seconds = self._rates.wait(peer, trio.current_time())
+    async def _hold_back(self, stream: Stream) -> None:
+        """Answer late what comes quicker than one peer or one address may ask; open requests bound how many wait."""
+        now = trio.current_time()
+        of_address = self._address_rates.wait(stream.address, now)
+        seconds = max(of_address, self._rates.wait(stream.peer, now))
         if seconds:
             self.served.late += 1
             await trio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""How the server shares itself among the peers that ask it: so many requests a second, and turns in a fair order.
+"""How the server shares itself among those that ask it: so many requests a second, and turns in a fair order.
 
 Fair is: next is who has had least lately. So a peer that asks now and then waits for nobody's flood.
 """
@@ -11,13 +11,15 @@ import trio
 
 REQUESTS_PER_SECOND = 50.0  # of one peer; several times what a node asks that syncs at full speed
 BURST_REQUESTS = 100.0  # at once, after silence
+ADDRESS_REQUESTS_PER_SECOND = 200.0  # of one address, whatever names it has: a PeerID costs nothing
+ADDRESS_BURST_REQUESTS = 400.0
 HALF_LIFE_SECONDS = 10.0  # in which half of what a peer has had is forgotten
 PEERS_REMEMBERED_MAX = 1024
 WATCH_SECONDS = 1.0
 
 
 class Rates:
-    """A token bucket for each peer. Pure: every call is told ``now`` in seconds."""
+    """A token bucket for each name. Pure: every call is told ``now`` in seconds."""
 
     def __init__(
         self, per_second: float = REQUESTS_PER_SECOND, burst: float = BURST_REQUESTS
@@ -26,12 +28,12 @@ class Rates:
         self._ahead = burst / per_second  # so far back may a bucket be full
         self._due: dict[str, float] = {}
 
-    def wait(self, peer: str, now: float) -> float:
+    def wait(self, name: str, now: float) -> float:
         """Take a token; return in how many seconds it is there (0: at once)."""
         if len(self._due) >= PEERS_REMEMBERED_MAX:
-            self._due = {peer: due for peer, due in self._due.items() if due > now - self._ahead}
-        due = max(self._due.get(peer, 0.0), now - self._ahead) + self._seconds_each
-        self._due[peer] = due
+            self._due = {one: due for one, due in self._due.items() if due > now - self._ahead}
+        due = max(self._due.get(name, 0.0), now - self._ahead) + self._seconds_each
+        self._due[name] = due
         return max(0.0, due - now)
 
 

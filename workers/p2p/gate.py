@@ -99,12 +99,17 @@ class Gate:
 
     def _bounds(self, host: str) -> tuple[tuple[Network, int], ...]:
         """The address and the network that a connection counts for, each with how many it may have."""
-        ip = _ip(host)
-        address = ipaddress.ip_network((ip, ADDRESS_BITS[ip.version]), strict=False)
+        ip, address = _ip(host), address_of(host)
         if not ip.is_global:
             return ((address, self.limits.per_private_address),)
         network = ipaddress.ip_network((ip, NETWORK_BITS[ip.version]), strict=False)
         return ((address, self.limits.per_address), (network, self.limits.per_network))
+
+
+def address_of(host: str) -> Network:
+    """What counts as one address: an IPv4 address, or an IPv6 /64."""
+    ip = _ip(host)
+    return ipaddress.ip_network((ip, ADDRESS_BITS[ip.version]), strict=False)
 
 
 def _ip(host: str) -> IP:

@@ -29,7 +29,7 @@ from multiaddr import Multiaddr
 
 from workers.p2p import addresses, patches
 from workers.p2p.addresses import Address, Scope, scope_of_ip
-from workers.p2p.gate import Gate
+from workers.p2p.gate import Gate, address_of
 from workers.p2p.inbound import Inbound
 from workers.p2p.keys import KeyPair
 from workers.p2p.streams import Stream, StreamBroken
@@ -82,6 +82,12 @@ class HostStream:
     def peer(self) -> str:
         """The PeerID of the other side, base58."""
         return str(self._muxed.muxed_conn.peer_id)
+
+    @property
+    def address(self) -> str:
+        """What counts as one address of the other side; empty once the connection is gone."""
+        seen = self._muxed.muxed_conn.get_remote_address()
+        return "" if seen is None else str(address_of(seen[0]))
 
     async def read(self, size: int) -> bytes:
         """Return 1…size bytes, or b"" after the peer's FIN. Raises ``StreamBroken``."""

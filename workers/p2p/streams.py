@@ -24,6 +24,11 @@ class Stream(Protocol):
         """The PeerID of the other side, base58."""
         ...
 
+    @property
+    def address(self) -> str:
+        """What counts as one address of the other side; empty once the connection is gone."""
+        ...
+
     async def read(self, size: int) -> bytes:
         """Return 1…size bytes, or b"" after the peer's FIN. Raises ``StreamBroken``."""
         ...

@@ -24,6 +24,7 @@ from tests.workers.p2p.support import (
 from workers.component import Component
 from workers.p2p import addresses, answer, keys, protocols
 from workers.p2p import host as host_module
+from workers.p2p.addresses import Address
 from workers.p2p.answer import Answerer
 from workers.p2p.ask import NoAnswer, Patience, ask
 from workers.p2p.fair import Rates, Turns
@@ -224,6 +225,35 @@ def test_requests_above_a_peers_rate_are_answered_late_and_counted() -> None:
                 assert body == expected(chain, Component.HEADERS, range(5))
             assert trio.current_time() - began > 5 / 20
             assert server.served.late >= 5
+
+    run(test)
+
+
+def test_new_names_give_an_address_no_more_requests_and_another_address_waits_for_none() -> None:
+    chain = Chain(5)
+    server = Answerer(View(chain), address_rates=Rates(per_second=0.1, burst=4))
+    served = Host(keys.generate(), "hera/test")
+    answered(server)(served)
+
+    async def is_answered(address: Address) -> bool:
+        """Ask as a peer that was never there before, and wait a moment."""
+        host = Host(keys.generate(), "hera/test")
+        async with host.run([]):
+            await host.dial(served.peer_id, [address])
+            with trio.move_on_after(5) as waiting:
+                await Pair(host, served).ask(Component.HEADERS, Range(0, 5))
+            return not waiting.cancelled_caught
+
+    async def test() -> None:
+        async with served.run([LOOPBACK, addresses.parse("/ip6/::1/tcp/0")]):
+            four, six = transports(served)
+            for _ in range(4):
+                assert await is_answered(four)
+            assert server.served.late == 0
+            assert not await is_answered(four)
+            assert server.served.late == 1
+            assert await is_answered(six)
+            assert server.served.late == 1
 
     run(test)
 
