@@ -216,6 +216,74 @@ def _folder(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.group()
+def db() -> None:
+    """What a node's database holds; it is read beside a running node, too."""
+
+
+@db.command()
+@_folder
+def info(db_path: Path) -> None:
+    """Print which chain the store holds, and up to which block, as JSON."""
+    from node import db as shown
+
+    sys.exit(_one_line(lambda: shown.info(db_path)))
+
+
+@db.command()
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def size(db_path: Path, as_json: bool) -> None:
+    """Show bytes and keys of each family of the store."""
+    from node import db as shown
+
+    sys.exit(_one_line(lambda: shown.size(db_path, as_json=as_json)))
+
+
+@db.command("verify")
+@_folder
+@click.option(
+    "--from", "first", default=0, show_default=True, metavar="N", help="The first block to check."
+)
+@click.option("--to", "last", type=int, metavar="N", help="The last one (the head if absent).")
+@click.option("--network", metavar="NAME", help="Its network (found by the chain if absent).")
+@click.option("--public-key", metavar="HEX", help="The sequencer's, of a network of your own.")
+@click.option(
+    "--block-hash-table", metavar="FILE", help="Hashes by the rules of 0.13.2 of old blocks."
+)
+@click.option("--workers", metavar="N", help="Processes that verify (one a core if absent).")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def verify_stored(
+    db_path: Path, first: int, last: int | None, workers: str | None, as_json: bool, **told: str
+) -> None:
+    """Check stored blocks as if a peer had just sent them, and the state at the head from its leaves up.
+
+    Prints one line a fault. Exit code 1: there are some.
+    """
+    flags = {name.replace("_", "-"): text for name, text in told.items() if text is not None}
+    if workers is not None:
+        flags["verify-workers"] = str(_checked("--workers", worker_count, workers))
+    from node import db_verify
+
+    sys.exit(
+        _one_line(
+            lambda: db_verify.run(
+                load({"db-path": str(db_path)} | flags, {}), first, last, as_json=as_json
+            )
+        )
+    )
+
+
+@db.command()
+@_folder
+@click.option("--to-block", "number", required=True, type=int, metavar="N", help="The new head.")
+def revert(db_path: Path, number: int) -> None:
+    """Take back every block above N, in a store that no node runs on."""
+    from node import db as changed
+
+    sys.exit(_one_line(lambda: changed.revert(db_path, number)))
+
+
+@cli.group()
 def peers() -> None:
     """How the peers of a node stand, and bans. The node may run or not."""
 
