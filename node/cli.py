@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from node import networks
 from node.banner import VERSION
 from node.config import (
     KEYS,
@@ -215,6 +216,21 @@ def _folder(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+@cli.command(cls=_Command)
+@_node_options
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, /, as_json: bool, **_: str | None) -> None:
+    """Check what a node with these options needs: machine, files, ports, gateway, peers, database.
+
+    Takes 15 seconds at most, and writes nothing. Exit code 1: something would not work.
+    """
+    flags, path = _options(ctx)
+    from node.doctor import doctor as checks
+
+    sys.exit(checks.run(flags, os.environ, path, as_json=as_json))
+
+
 @cli.group()
 def db() -> None:
     """What a node's database holds; it is read beside a running node, too."""
@@ -253,7 +269,13 @@ def size(db_path: Path, as_json: bool) -> None:
 @click.option("--workers", metavar="N", help="Processes that verify (one a core if absent).")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def verify_stored(
-    db_path: Path, first: int, last: int | None, workers: str | None, as_json: bool, **told: str
+    db_path: Path,
+    first: int,
+    last: int | None,
+    public_key: str | None,
+    workers: str | None,
+    as_json: bool,
+    **told: str | None,
 ) -> None:
     """Check stored blocks as if a peer had just sent them, and the state at the head from its leaves up.
 
@@ -262,15 +284,14 @@ def verify_stored(
     flags = {name.replace("_", "-"): text for name, text in told.items() if text is not None}
     if workers is not None:
         flags["verify-workers"] = str(_checked("--workers", worker_count, workers))
+    key = None if public_key is None else _checked("--public-key", networks.felt, public_key)
     from node import db_verify
 
-    sys.exit(
-        _one_line(
-            lambda: db_verify.run(
-                load({"db-path": str(db_path)} | flags, {}), first, last, as_json=as_json
-            )
-        )
-    )
+    def run() -> int:
+        config = load({"db-path": str(db_path)} | flags, {})
+        return db_verify.run(config, key, first, last, as_json=as_json)
+
+    sys.exit(_one_line(run))
 
 
 @db.command()
@@ -472,15 +493,20 @@ def _run(ctx: click.Context) -> NoReturn:
 
 
 def _config(ctx: click.Context) -> Config:
-    """Join the options before and after the verb (the later win) with environment and file, or exit 78."""
-    merged: dict[str, str] = {}
-    for level in (ctx.parent, ctx):
-        merged |= _set_options(level.params if level is not None else {})
-    path = merged.pop("config", None)
+    """Join the options before and after the verb with environment and file, or exit 78."""
+    merged, path = _options(ctx)
     try:
         return load(merged, os.environ, config=path)
     except ConfigError as error:
         _refuse(str(error))
+
+
+def _options(ctx: click.Context) -> tuple[dict[str, str], str | None]:
+    """The options before and after the verb, of which the later win, and the file that --config names."""
+    merged: dict[str, str] = {}
+    for level in (ctx.parent, ctx):
+        merged |= _set_options(level.params if level is not None else {})
+    return merged, merged.pop("config", None)
 
 
 def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
@@ -493,7 +519,7 @@ def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
 def _checked(name: str, parse: Callable[[Given], Parsed], text: Given) -> Parsed:
     try:
         return parse(text)
-    except ValueError as error:
+    except (ValueError, networks.NetworkError) as error:
         _refuse(f"{name}: {error}")
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from starknet.wire.sync_pb2 import SignedBlockHeader
 from workers.component import Component
 from workers.exits import EX_IOERR
 from workers.store import DiskFull, Head, StoreError
-from workers.store.opening import FOLDER, exists, identify
+from workers.store.opening import FOLDER, exists
 from workers.store.reader import Reader, decode_header
-from workers.store.schema import Family
-from workers.store.writer import Writer
+from workers.store.schema import SCHEMA_VERSION, Family
+from workers.store.writer import revert_to
 
 ROOM = "{:,}"
 COLUMNS = ("bytes", "keys")
@@ -28,15 +28,15 @@ COLUMNS = ("bytes", "keys")
 def info(db_path: Path) -> int:
     """Print as indented JSON which chain the store holds and up to which block; ConfigError if there is no store."""
     with opened(db_path) as reader:
-        identity = identify(db_path)
         head = reader.head()
         header = None if head is None else header_at(reader, head.number)
-    click.echo(json.dumps(_info(db_path, identity.chain, identity.schema, head, header), indent=2))
+        chain = reader.chain_id() or ""
+    click.echo(json.dumps(_info(db_path, chain, head, header), indent=2))
     return 0
 
 
 def _info(
-    db_path: Path, chain: str, schema: int, head: Head | None, header: SignedBlockHeader | None
+    db_path: Path, chain: str, head: Head | None, header: SignedBlockHeader | None
 ) -> dict[str, Any]:
     """The keys are Juno's; what is known of layer 1, which this node does not follow, is nothing."""
     return {
@@ -50,7 +50,7 @@ def _info(
         "chain_id": chain,
         "latest_block_timestamp": None if header is None else header.time,
         "latest_block_version": None if header is None else header.protocol_version,
-        "schema": schema,
+        "schema": SCHEMA_VERSION,
         "in_use": locks.is_held(_config(db_path).run_folder / locks.SUPERVISOR),
     }
 
@@ -114,23 +114,17 @@ def revert(db_path: Path, number: int) -> int:
 
 
 def _revert(db_path: Path, number: int) -> int:
-    writer = Writer(db_path, identify(db_path).chain)
-    try:
-        head = writer.head
-        if head is None:
-            raise ConfigError(f"{db_path} holds no block: there is nothing to take back")
-        if not 0 <= number <= head.number:
-            raise ConfigError(
-                f"--to-block: {db_path} holds blocks 0 to {head.number}, "
-                f"{number} is not among them: give one of these"
-            )
-        with progress(head.number - number) as advance:
-            for _ in range(head.number - number):
-                writer.undo_head()
-                advance()
-        left = writer.head
-    finally:
-        writer.close()
+    with opened(db_path) as reader:
+        head = reader.head()
+    if head is None:
+        raise ConfigError(f"{db_path} holds no block: there is nothing to take back")
+    if not 0 <= number <= head.number:
+        raise ConfigError(
+            f"--to-block: {db_path} holds blocks 0 to {head.number}, "
+            f"{number} is not among them: give one of these"
+        )
+    with progress(head.number - number) as advance:
+        left = revert_to(db_path, number, advance)
     assert left is not None
     said = "nothing was taken back" if head == left else _taken(number + 1, head.number)
     click.echo(f"{said}; the last block is {left.number}, 0x{left.block_hash.hex()}")
@@ -164,13 +158,10 @@ def opened(db_path: Path) -> Iterator[Reader]:
     """Open the store for reading, beside a node or alone; ConfigError if there is none, or none of ours."""
     _require_store(db_path)
     try:
-        reader = Reader(db_path)
+        with closing(Reader(db_path)) as reader:
+            yield reader
     except StoreError as error:
         raise ConfigError(str(error)) from None
-    try:
-        yield reader
-    finally:
-        reader.close()
 
 
 def header_at(reader: Reader, number: int) -> SignedBlockHeader:

@@ -15,19 +15,18 @@ import click
 
 from broker.codec import Body
 from node import networks
-from node.config import Config, ConfigError
+from node.config import Config, ConfigError, require_key
 from node.db import header_at, opened
 from node.progress import progress
-from starknet.wire.sync_pb2 import BlockHeadersResponse
+from starknet.network import Network
 from workers import verify
 from workers.component import Component
 from workers.errors import PeerFault
-from workers.frames import decode_all
 from workers.messages import BlockAssembled, BlockVerified
 from workers.settings import Settings
 from workers.store import Head, StoreError, check
 from workers.store.opening import require_chain
-from workers.store.reader import Reader, hash_of
+from workers.store.reader import Reader
 from workers.store.schema import ZERO
 
 CHUNK_MAX = 256  # blocks that a process takes at once
@@ -44,11 +43,11 @@ class Task:
     last: int
 
 
-def run(config: Config, first: int, last: int | None, *, as_json: bool) -> int:
+def run(config: Config, key: int | None, first: int, last: int | None, *, as_json: bool) -> int:
     """Check blocks ``first`` to ``last`` (None: the head) and the state at the head; print a line a fault; 1 if any.
 
-    Of the configuration count the folder, network, keys, hash table and number of verify workers. ConfigError: there
-    is no store, no such block, or its network is not known.
+    Of the configuration count the folder, network, hash table and number of verify workers; ``key`` is the sequencer's
+    of a network that has none pinned. ConfigError: there is no store, or no such block, or its network is another.
     """
     with opened(config.db_path) as reader:
         head = reader.head()
@@ -59,7 +58,7 @@ def run(config: Config, first: int, last: int | None, *, as_json: bool) -> int:
             raise ConfigError(
                 f"--from, --to: {config.db_path} holds blocks 0 to {head.number}: give a range of these"
             )
-        config = _of_store(config, reader.chain_id() or "")
+        config = _of_store(config, key, reader.chain_id() or "")
         faults = _print_faults(_faults(config, reader, head, first, last), as_json=as_json)
     is_signed = _key(config) is not None
     if as_json:
@@ -70,20 +69,24 @@ def run(config: Config, first: int, last: int | None, *, as_json: bool) -> int:
     return 1 if faults else 0
 
 
-def _of_store(config: Config, chain: str) -> Config:
+def _of_store(config: Config, key: int | None, chain: str) -> Config:
     """The configuration with the network of the store where none was given; ConfigError if it is another."""
+    network = _network(config, chain)
+    require_key(network, key)
+    return replace(config, network=network, public_key=key)
+
+
+def _network(config: Config, chain: str) -> Network:
     if "network" in dict(config.given):
         try:
             require_chain(config.db_path, chain, config.network.chain_id)
         except StoreError as error:
             raise ConfigError(str(error)) from None
-        return config
+        return config.network
     names = networks.of_chain(chain)
     if len(names) > 1:
         raise ConfigError(f"chain {chain} is that of {' and '.join(names)}: give --network")
-    if names:
-        return replace(config, network=networks.load(names[0]))
-    return replace(config, network=networks.unnamed(chain))
+    return networks.load(names[0]) if names else networks.unnamed(chain)
 
 
 def _key(config: Config) -> int | None:
@@ -115,7 +118,7 @@ def _faults(config: Config, reader: Reader, head: Head, first: int, last: int) -
             for _ in range(count):
                 advance()
     try:
-        yield from check.state_faults(reader, header_at(reader, head.number))
+        yield from check.state_faults(reader, head, header_at(reader, head.number))
         reader.refresh()
         if reader.block_hash(head.number) != head.block_hash:
             yield f"block {head.number} was taken back by the node meanwhile: check again"
@@ -166,10 +169,10 @@ def check_task(task: Task) -> tuple[list[str], int]:
 def _block_faults(settings: Settings, reader: Reader, number: int) -> list[str]:
     try:
         verified = _verified(settings, reader, number)
-        linked = [] if verified.parent_hash == _hash_below(reader, number) else [
-            f"block {number}: its parent's hash is not that of block {number - 1}"
-        ]  # fmt: skip
-        return [*linked, *check.block_faults(reader, verified)]
+        faults = list(check.block_faults(reader, verified))
+        if verified.parent_hash != (reader.block_hash(number - 1) if number else ZERO):
+            faults.append(f"block {number}: its parent's hash is not that of block {number - 1}")
+        return faults
     except (PeerFault, StoreError) as error:
         text = str(error)
         return [text if text.startswith("block ") else f"block {number}: {text}"]
@@ -194,12 +197,3 @@ def _verified(settings: Settings, reader: Reader, number: int) -> BlockVerified:
     block = BlockAssembled(0, number, (), header, diff, classes, transactions, events)
     (verified,) = verify.verify(settings, block)
     return verified
-
-
-def _hash_below(reader: Reader, number: int) -> bytes:
-    """The hash of the block below; PeerFault where its stored header is damaged."""
-    if number == 0:
-        return ZERO
-    body = Body(reader.part(Component.HEADERS, number - 1) or b"")
-    headers = decode_all(BlockHeadersResponse, body, number - 1, Component.HEADERS)
-    return hash_of(headers[0].header) if headers else ZERO

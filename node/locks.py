@@ -33,6 +33,14 @@ def held_by_node(folder: Path) -> str:
     )
 
 
+def held_by_processes(folder: Path) -> str:
+    """Say that a node has left processes there."""
+    return (
+        f"processes of an earlier node still run on this database (lock {folder / PROCESSES}): "
+        "stop them or use another --db-path"
+    )
+
+
 def hold_for_processes(
     folder: Path, wait: Callable[[float], object], seconds_max: float = OTHERS_SECONDS_MAX
 ) -> int | None:
@@ -44,10 +52,7 @@ def hold_for_processes(
     waited = 0.0
     while (lock := _taken(folder / PROCESSES)) is None:
         if waited >= seconds_max:
-            raise ConfigError(
-                f"processes of an earlier node still run on this database (lock {folder / PROCESSES}): "
-                "stop them or use another --db-path"
-            )
+            raise ConfigError(held_by_processes(folder))
         if waited == 0.0:
             log.info("Waiting for the processes of the node before this one to end")
         if wait(NAP_SECONDS):

@@ -15,7 +15,7 @@ from starknet.state import Contract
 from starknet.trie import MissingNode
 from starknet.wire.sync_pb2 import SignedBlockHeader
 from workers.messages import BlockVerified
-from workers.store import tries
+from workers.store import Head, tries
 from workers.store.reader import Reader
 from workers.store.schema import FELT_BYTES, NUMBER_BYTES, Family, Kind, cut_hashes, number_key
 from workers.store.writer import event_keys
@@ -73,8 +73,10 @@ def _has_history(reader: Reader, block: BlockVerified) -> bool:
     return all(reader.last_set(what, number) == (value, number) for what, value in changes)
 
 
-def state_faults(reader: Reader, header: SignedBlockHeader) -> Iterator[str]:
+def state_faults(reader: Reader, head: Head, header: SignedBlockHeader) -> Iterator[str]:
     """Yield what is wrong with the state at the head, whose header is given: root, tries, contracts, last values."""
+    if from_bytes(head.state_root) != from_bytes(header.state_root.elements):
+        yield "state: the head's state root is not that of its header"
     checks: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _root_faults(reader, header),
         lambda: _class_faults(reader),

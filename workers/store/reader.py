@@ -8,10 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from starknet.wire.delimited import split
+from starknet.wire.parse import MalformedMessage, parse
 from starknet.wire.sync_pb2 import BlockHeadersResponse, SignedBlockHeader
 from workers.component import Component
 from workers.metrics import Figures
-from workers.store import Head
+from workers.store import Head, StoreError
 from workers.store.opening import View, exists, open_view
 from workers.store.rocks import Rocks
 from workers.store.schema import (
@@ -232,9 +233,12 @@ def is_defined(rocks: Rocks, class_hash: bytes) -> bool:
 
 
 def decode_header(body: bytes) -> SignedBlockHeader:
-    """Decode a stored header part, which is one message."""
-    payload = bytes(next(split(body, len(body))))
-    return BlockHeadersResponse.FromString(payload).header
+    """Decode a stored header part, which is one message; StoreError if it is none."""
+    try:
+        (payload,) = split(body, len(body))
+        return parse(BlockHeadersResponse, bytes(payload)).header
+    except (ValueError, MalformedMessage) as error:
+        raise StoreError("a stored header cannot be read: the store is damaged") from error
 
 
 def hash_of(header: SignedBlockHeader) -> bytes:
