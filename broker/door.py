@@ -16,7 +16,7 @@ import zmq
 
 from broker import curve, protocol
 from broker.curve import Allowed, BrokerKeys, KeysError
-from broker.endpoint import EndpointError
+from broker.endpoint import not_listened
 from broker.protocol import ProtocolError
 from broker.transport import JOIN_S, prepare
 
@@ -88,10 +88,7 @@ class Door:
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
-            raise EndpointError(
-                f"{endpoint} cannot be listened on ({error.strerror}): "
-                "give an address of this machine and a free port"
-            ) from error
+            raise not_listened(endpoint, error.strerror or "") from error
         log.info(
             "Listening for workers of other machines",
             extra=_fields(

@@ -52,6 +52,19 @@ def tcp_endpoint(text: str) -> str:
     return text
 
 
+def not_listened(endpoint: str, why: str) -> EndpointError:
+    """Return what is said where a ``tcp://`` endpoint cannot be listened on."""
+    return EndpointError(
+        f"{endpoint} cannot be listened on ({why}): give an address of this machine and a free port"
+    )
+
+
+def address_of(endpoint: str) -> tuple[str, int]:
+    """Return host and port of a ``tcp://`` endpoint."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def make_folder(folder: Path) -> None:
     """Create the folder for this user alone, or check the one that is there."""
     try:

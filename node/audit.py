@@ -6,11 +6,9 @@ and is no failure.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import get_context
@@ -21,6 +19,7 @@ import click
 
 from node import networks
 from node.config import ConfigError
+from node.progress import progress
 from starknet import gateway
 from starknet.block import Missing, Outcome, Parts, Verdict, audit_block, unbound_fields
 from starknet.felt import FieldMissing, value
@@ -317,7 +316,7 @@ def run(
     counts = dict.fromkeys(Outcome, 0)
     seen = 0
     try:
-        with _progress(total) as advance:
+        with progress(total) as advance:
             for report in _reports(tasks, workers):
                 click.echo(json.dumps(_as_json(report)) if as_json else _line(report))
                 counts[report.outcome] += 1
@@ -424,23 +423,6 @@ def _reports(tasks: Sequence[Task], workers: int) -> Iterator[Report]:
 
 
 # ---- what is printed --------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """Draw a progress bar, on a terminal only; yields what is to be called after each block."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    redirect = sys.stdout.isatty()  # lines then go above the bar; in a file they stay as they are
-    with Progress(*columns, console=console, transient=True, redirect_stdout=redirect) as progress:
-        bar = progress.add_task("blocks", total=total)
-        yield lambda: progress.advance(bar)
 
 
 def _line(report: Report) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from node import networks
 from node.banner import VERSION
 from node.config import (
     KEYS,
@@ -215,6 +216,94 @@ def _folder(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+@cli.command(cls=_Command)
+@_node_options
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, /, as_json: bool, **_: str | None) -> None:
+    """Check what a node with these options needs: machine, files, ports, gateway, peers, database.
+
+    Takes 15 seconds at most, and writes nothing. Exit code 1: something would not work.
+    """
+    flags, path = _options(ctx)
+    from node.doctor import doctor as checks
+
+    sys.exit(checks.run(flags, os.environ, path, as_json=as_json))
+
+
+@cli.group()
+def db() -> None:
+    """What a node's database holds; it is read beside a running node, too."""
+
+
+@db.command()
+@_folder
+def info(db_path: Path) -> None:
+    """Print which chain the store holds, and up to which block, as JSON."""
+    from node import db as shown
+
+    sys.exit(_one_line(lambda: shown.info(db_path)))
+
+
+@db.command()
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def size(db_path: Path, as_json: bool) -> None:
+    """Show bytes and keys of each family of the store."""
+    from node import db as shown
+
+    sys.exit(_one_line(lambda: shown.size(db_path, as_json=as_json)))
+
+
+@db.command("verify")
+@_folder
+@click.option(
+    "--from", "first", default=0, show_default=True, metavar="N", help="The first block to check."
+)
+@click.option("--to", "last", type=int, metavar="N", help="The last one (the head if absent).")
+@click.option("--network", metavar="NAME", help="Its network (found by the chain if absent).")
+@click.option("--public-key", metavar="HEX", help="The sequencer's, of a network of your own.")
+@click.option(
+    "--block-hash-table", metavar="FILE", help="Hashes by the rules of 0.13.2 of old blocks."
+)
+@click.option("--workers", metavar="N", help="Processes that verify (one a core if absent).")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def verify_stored(
+    db_path: Path,
+    first: int,
+    last: int | None,
+    public_key: str | None,
+    workers: str | None,
+    as_json: bool,
+    **told: str | None,
+) -> None:
+    """Check stored blocks as if a peer had just sent them, and the state at the head from its leaves up.
+
+    Prints one line a fault. Exit code 1: there are some.
+    """
+    flags = {name.replace("_", "-"): text for name, text in told.items() if text is not None}
+    if workers is not None:
+        flags["verify-workers"] = str(_checked("--workers", worker_count, workers))
+    key = None if public_key is None else _checked("--public-key", networks.felt, public_key)
+    from node import db_verify
+
+    def run() -> int:
+        config = load({"db-path": str(db_path)} | flags, {})
+        return db_verify.run(config, key, first, last, as_json=as_json)
+
+    sys.exit(_one_line(run))
+
+
+@db.command()
+@_folder
+@click.option("--to-block", "number", required=True, type=int, metavar="N", help="The new head.")
+def revert(db_path: Path, number: int) -> None:
+    """Take back every block above N, in a store that no node runs on."""
+    from node import db as changed
+
+    sys.exit(_one_line(lambda: changed.revert(db_path, number)))
+
+
 @cli.group()
 def peers() -> None:
     """How the peers of a node stand, and bans. The node may run or not."""
@@ -404,15 +493,20 @@ def _run(ctx: click.Context) -> NoReturn:
 
 
 def _config(ctx: click.Context) -> Config:
-    """Join the options before and after the verb (the later win) with environment and file, or exit 78."""
-    merged: dict[str, str] = {}
-    for level in (ctx.parent, ctx):
-        merged |= _set_options(level.params if level is not None else {})
-    path = merged.pop("config", None)
+    """Join the options before and after the verb with environment and file, or exit 78."""
+    merged, path = _options(ctx)
     try:
         return load(merged, os.environ, config=path)
     except ConfigError as error:
         _refuse(str(error))
+
+
+def _options(ctx: click.Context) -> tuple[dict[str, str], str | None]:
+    """The options before and after the verb, of which the later win, and the file that --config names."""
+    merged: dict[str, str] = {}
+    for level in (ctx.parent, ctx):
+        merged |= _set_options(level.params if level is not None else {})
+    return merged, merged.pop("config", None)
 
 
 def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
@@ -425,7 +519,7 @@ def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
 def _checked(name: str, parse: Callable[[Given], Parsed], text: Given) -> Parsed:
     try:
         return parse(text)
-    except ValueError as error:
+    except (ValueError, networks.NetworkError) as error:
         _refuse(f"{name}: {error}")
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -52,7 +52,14 @@ CUSTOM_KEYS = (
 
 
 class ConfigError(Exception):
-    """The configuration cannot be run; the text is one line that names what is wrong and what to do."""
+    """The configuration cannot be run; the text is one line that names what is wrong and what to do.
+
+    ``names`` are the options of which some must go for it to be so no more, where that is known.
+    """
+
+    def __init__(self, line: str, *names: str) -> None:
+        super().__init__(line)
+        self.names = names
 
 
 @dataclass(frozen=True)
@@ -140,16 +147,24 @@ class Config:
         try:
             self.db_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
-                f"db-path: {self.db_path} cannot be created ({error.strerror}): choose another --db-path"
-            ) from None
+            raise self.no_db_folder(error.strerror or "") from None
         try:
             self.run_folder.mkdir(mode=0o700, exist_ok=True)
             endpoint.check_folder(self.run_folder)
         except OSError as error:
-            raise ConfigError(f"{self.run_folder} cannot be created: {error.strerror}") from None
+            raise self.no_run_folder(error.strerror or "") from None
         except endpoint.EndpointError as error:
             raise ConfigError(str(error)) from None
+
+    def no_db_folder(self, why: str) -> ConfigError:
+        """Return what is said where the database's folder cannot be made."""
+        return ConfigError(
+            f"db-path: {self.db_path} cannot be created ({why}): choose another --db-path"
+        )
+
+    def no_run_folder(self, why: str) -> ConfigError:
+        """Return what is said where the sockets' folder cannot be made."""
+        return ConfigError(f"{self.run_folder} cannot be created: {why}")
 
     def environment(self) -> dict[str, str]:
         """Return the variables that give a child process this same configuration."""
@@ -319,18 +334,43 @@ def load(
     *,
     config: str | None = None,
     cwd: Path | None = None,
+    without: Collection[str] = (),
 ) -> Config:
     """Join flags, environment, file and defaults into one Config; raise ConfigError, one line, for bad input.
 
-    ``flags`` maps option names to texts. ``config`` is the TOML file's path (``HERA_CONFIG`` if None).
+    ``flags`` maps option names to texts. ``config`` is the TOML file's path (``HERA_CONFIG`` if None). The options
+    ``without`` are not looked at.
     """
-    path = config if config is not None else environ.get(variable("config"), "")
-    values = _from_file(Path(path)) if path else {}
+    path = config_file(environ, config)
+    values = _from_file(path, without) if path is not None and "config" not in without else {}
     for name in NAMES:
         if environ.get(variable(name)):
             values[name] = _Value(environ[variable(name)], variable(name))
     values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
+    values = {name: value for name, value in values.items() if name not in without}
     return _build(_Values(values), cwd or Path.cwd())
+
+
+def load_in_part(
+    flags: Mapping[str, str], environ: Mapping[str, str], *, config: str | None = None
+) -> tuple[Config, tuple[str, ...]]:
+    """As ``load``, but leave out what is wrong; also return the lines that ``load`` would say of it."""
+    without: set[str] = set()
+    refused: list[str] = []
+    while True:  # each turn leaves out at least one option more
+        try:
+            return load(flags, environ, config=config, without=without), tuple(refused)
+        except ConfigError as error:
+            if without.issuperset(error.names):
+                raise
+            refused.append(str(error))
+            without |= set(error.names)
+
+
+def config_file(environ: Mapping[str, str], config: str | None) -> Path | None:
+    """Return the TOML file that is read: the one of ``--config``, else that of ``HERA_CONFIG``."""
+    path = config if config is not None else environ.get(variable("config"), "")
+    return Path(path) if path else None
 
 
 def variable(name: str) -> str:
@@ -346,18 +386,20 @@ class _Value:
     origin: str
 
 
-def _from_file(path: Path) -> dict[str, _Value]:
+def _from_file(path: Path, without: Collection[str]) -> dict[str, _Value]:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"--config: {path} does not exist: create it or correct the path"
+            f"--config: {path} does not exist: create it or correct the path", "config"
         ) from None
     except OSError as error:
-        raise ConfigError(f"--config: {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"--config: {path} cannot be read: {error.strerror}", "config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: {path} is no valid TOML: {error}") from None
-    return {name: _file_value(name, value, path) for name, value in table.items()}
+        raise ConfigError(f"--config: {path} is no valid TOML: {error}", "config") from None
+    return {
+        name: _file_value(name, value, path) for name, value in table.items() if name not in without
+    }
 
 
 def _file_value(name: str, value: object, path: Path) -> _Value:
@@ -366,7 +408,7 @@ def _file_value(name: str, value: object, path: Path) -> _Value:
     if key is None:
         near = get_close_matches(name, NAMES, 1)
         hint = f"did you mean {near[0]}?" if near else "remove it; hera --help lists the keys"
-        raise ConfigError(f"{origin}: there is no such key: {hint}")
+        raise ConfigError(f"{origin}: there is no such key: {hint}", name)
     match key.kind, value:
         case "bool", bool():
             return _Value(str(value).lower(), origin)
@@ -384,7 +426,7 @@ def _file_value(name: str, value: object, path: Path) -> _Value:
         "text": "a string in quotes",
         "list": "a string, or a list",
     }
-    raise ConfigError(f"{origin}: give {wanted[key.kind]}")
+    raise ConfigError(f"{origin}: give {wanted[key.kind]}", name)
 
 
 def _is_item(item: object) -> bool:
@@ -405,7 +447,7 @@ class _Values:
         try:
             return parse(value.text.strip())
         except (ValueError, networks.NetworkError) as error:
-            raise ConfigError(f"{value.origin}: {error}") from None
+            raise ConfigError(f"{value.origin}: {error}", name) from None
 
     def texts(self) -> dict[str, str]:
         """Return the text of everything that was set."""
@@ -462,13 +504,20 @@ def _check_together(config: Config) -> None:
     if config.p2p_feeder_node and config.p2p_peers:
         raise ConfigError(
             "if any flags in the group [p2p-feeder-node p2p-peers] are set none of the others can be; "
-            "[p2p-feeder-node p2p-peers] were all set"
+            "[p2p-feeder-node p2p-peers] were all set",
+            "p2p-peers",
         )
-    pinned = config.network.public_key
-    if config.public_key is not None and pinned not in (None, config.public_key):
+    require_key(config.network, config.public_key)
+
+
+def require_key(network: Network, key: int | None) -> None:
+    """Let through no other key than the pinned one of a network that has one; ConfigError."""
+    pinned = network.public_key
+    if key is not None and pinned not in (None, key):
         raise ConfigError(
-            f"public-key: {config.public_key:#x} is not the key of {config.network.name} "
-            f"({pinned:#x}): leave it out or correct --network"
+            f"public-key: {key:#x} is not the key of {network.name} "
+            f"({pinned:#x}): leave it out or correct --network",
+            "public-key",
         )
 
 
@@ -483,19 +532,24 @@ def _check_machines(config: Config, given: Mapping[str, str]) -> None:
     """Between machines everything is said: keys, and the network that is only assumed on one machine."""
     if config.verify_workers == 0 and config.broker_listen is None:
         raise ConfigError(
-            "verify-workers: 0 leaves the work to other machines: give --broker-listen"
+            "verify-workers: 0 leaves the work to other machines: give --broker-listen",
+            "verify-workers",
         )
     for name in ("broker", "broker-listen"):
         if name in given and config.broker_keys is None:
             raise ConfigError(
-                f"{name}: plain tcp:// is refused: give --broker-keys, a folder made by hera keys new"
+                f"{name}: plain tcp:// is refused: give --broker-keys, a folder made by hera keys new",
+                name,
             )
     if "broker" in given and "broker-listen" in given:
         raise ConfigError(
-            "broker: a process either joins a broker or listens as one: drop --broker-listen"
+            "broker: a process either joins a broker or listens as one: drop --broker-listen",
+            "broker",
         )
     if "broker" in given and "network" not in given and config.network.name != given.get("cn-name"):
-        raise ConfigError("broker: a worker elsewhere must be told the node's --network (or cn-*)")
+        raise ConfigError(
+            "broker: a worker elsewhere must be told the node's --network (or cn-*)", "broker"
+        )
 
 
 def _network(values: _Values) -> Network:
@@ -507,13 +561,15 @@ def _network(values: _Values) -> Network:
     if "network" in given:
         raise ConfigError(
             "if any flags in the group [network cn-name] are set none of the others can be; "
-            f"[{custom[0]} network] were all set"
+            f"[{custom[0]} network] were all set",
+            *CUSTOM_KEYS,
         )
     missing = [name for name in CUSTOM_KEYS if name not in given]
     if missing:
         raise ConfigError(
             f"if any flags in the group [{' '.join(CUSTOM_KEYS)}] are set they must all be set; "
-            f"missing [{' '.join(missing)}]"
+            f"missing [{' '.join(missing)}]",
+            *CUSTOM_KEYS,
         )
     nothing: tuple[int | None, int | None] = (None, None)
     first, last = values.get("cn-unverifiable-range", _block_range, nothing)

@@ -37,6 +37,24 @@ def load(name: str) -> Network:
     return from_table(name, tomllib.loads(_folder().joinpath(name + _SUFFIX).read_text("utf-8")))
 
 
+def of_chain(chain_id: str) -> tuple[str, ...]:
+    """Return the names of the networks that come with Hera whose chain this is; none for a network of one's own."""
+    return tuple(name for name in names() if load(name).chain_id == chain_id)
+
+
+def unnamed(chain_id: str) -> Network:
+    """Return a network of one's own of which nothing but its chain is known."""
+    return Network(
+        name=chain_id,
+        chain_id=chain_id,
+        feeder_url="",
+        gateway_url="",
+        l1_chain_id=0,
+        core_contract="",
+        public_key=None,
+    )
+
+
 def from_table(name: str, table: Mapping[str, object]) -> Network:
     """Make the network of a TOML table with the keys of ``configs/networks``; NetworkError on any other."""
     known = {

@@ -31,12 +31,20 @@ def public_key(config: Config, wait: Wait, ask: Ask | None = None) -> int | None
     ask = ask or _fetch
     if pinned is None:
         return _ask_on(url, wait, ask)
-    if _ask_once(url, ask) not in (None, pinned):
+    stated = _ask_once(url, ask)
+    if stated is not None:
+        require_pinned(config, url, stated)
+    return pinned
+
+
+def require_pinned(config: Config, url: str, stated: int) -> None:
+    """Let through no other key, stated by a gateway, than the network's own where one is pinned; ConfigError."""
+    pinned = config.network.public_key
+    if pinned not in (None, stated):
         raise ConfigError(
             f"the gateway {url} states another public key than that of {config.network.name} "
             f"({pinned:#x}): correct --feeder-url or --network"
         )
-    return pinned
 
 
 def _ask_once(url: str, ask: Ask) -> int | None:

@@ -1,6 +1,5 @@
 """Run: starts a whole node, from the banner to the supervisor's last word."""
 
-import fcntl
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,23 +8,19 @@ from pathlib import Path
 import click
 from setproctitle import setproctitle
 
-from node import processes
+from node import locks, processes
 from node.banner import VERSION, banner
-from node.config import Config, ConfigError
+from node.config import Config
 from node.public_key import public_key
 from node.supervisor import Signals, Supervisor
 from workers import hash_table, restarts
 from workers import log as logs
 from workers.log import fields, log
 
-NAP_SECONDS = 0.25
-OTHERS_SECONDS_MAX = 10.0  # how long the processes of a killed supervisor may take to end
 OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
 NEW_VERSION = "0.13.4"
 # Each of glibc's arenas keeps what it was given. Its thresholds: broker/heap.py. A person's own setting wins.
 MALLOC = {"MALLOC_ARENA_MAX": "2"}
-_SUPERVISOR = "supervisor.lock"
-_PROCESSES = "processes.lock"
 
 
 def run(config: Config) -> int:
@@ -45,8 +40,8 @@ def run(config: Config) -> int:
 
 
 def _run(config: Config, signals: Signals) -> int:
-    _hold(config.run_folder)  # until this process ends
-    lock = _hold_for_processes(config.run_folder, signals)
+    locks.hold(config.run_folder)  # until this process ends
+    lock = locks.hold_for_processes(config.run_folder, signals.wait)
     if lock is None:
         return 0
     _say_what_to_know(config)
@@ -111,45 +106,3 @@ def _say_what_is_unbound(config: Config) -> None:
 def _note_restarts(path: Path, counted: Mapping[str, int]) -> None:
     with suppress(OSError):  # a full disk is told of by who needs it to store blocks
         restarts.write(path, counted)
-
-
-def _hold(folder: Path) -> int:
-    """Hold the database against a second supervisor."""
-    lock = _open(folder / _SUPERVISOR)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(
-            f"another node runs on this database (lock {folder / _SUPERVISOR}): "
-            "stop it or use another --db-path"
-        ) from None
-    return lock
-
-
-def _hold_for_processes(folder: Path, signals: Signals) -> int | None:
-    """Hold the lock that our processes inherit and so keep as long as one of them lives; None if told to end.
-
-    A node that was killed leaves processes that take a moment to end: they are waited for.
-    """
-    lock = _open(folder / _PROCESSES)
-    waited = 0.0
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waited >= OTHERS_SECONDS_MAX:
-                raise ConfigError(
-                    f"processes of an earlier node still run on this database (lock {folder / _PROCESSES}): "
-                    "stop them or use another --db-path"
-                ) from None
-            if waited == 0.0:
-                log.info("Waiting for the processes of the node before this one to end")
-            if signals.wait(NAP_SECONDS):
-                return None
-            waited += NAP_SECONDS
-        else:
-            return lock
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -111,12 +111,38 @@ def way(read: ReadPages, name: bytes, key: int) -> tuple[list[Node], int]:
             return nodes, link.child
         body = link.node or _page(read, name, level, key >> HEIGHT - level)
         if body is None:
-            raise MissingNode(
-                f"trie node {_page_name(name, level, key >> HEIGHT - level).hex()} is missing"
-            )
+            raise _missing(name, level, key >> HEIGHT - level)
         sides = _links(body, level + 1, 2)
         nodes.append(Binary(sides[0].hash, sides[1].hash))
         link = sides[key >> HEIGHT - level - 1 & 1]
+
+
+def root(read: ReadPages, name: bytes) -> int:
+    """The root that the pages of a trie state, 0 for none; raises MissingNode where its page is damaged."""
+    body = _page(read, name, 0, 0)
+    return 0 if body is None else _links(body, 0, 1)[0].hash
+
+
+def leaves(read: ReadPages, name: bytes, pair: PairHash) -> Iterator[tuple[int, int]]:
+    """Yield every (key, value) of a trie, keys ascending; raises MissingNode at a node that its hash is not of."""
+    body = _page(read, name, 0, 0)
+    links = [] if body is None else [(_links(body, 0, 1)[0], 0)]
+    while links:  # at most one for each level, and one more
+        link, above = links.pop()
+        path = above << link.length | link.path
+        edge = Edge(link.child, link.length, link.path)
+        if link.length and node_hash(edge, pair) != link.hash:
+            raise _wrong(name, link.level, path)
+        if link.level == HEIGHT:
+            yield path, link.child
+            continue
+        body = link.node or _page(read, name, link.level, path)
+        if body is None:
+            raise _missing(name, link.level, path)
+        left, right = _links(body, link.level + 1, 2)
+        if node_hash(Binary(left.hash, right.hash), pair) != link.child:
+            raise _wrong(name, link.level, path)
+        links += [(right, path << 1 | 1), (left, path << 1)]
 
 
 def node_hash(node: Node, pair: PairHash) -> int:
@@ -124,6 +150,14 @@ def node_hash(node: Node, pair: PairHash) -> int:
     if isinstance(node, Binary):
         return pair(node.left, node.right)
     return (pair(node.child, node.path) + node.length) % P
+
+
+def _missing(name: bytes, level: int, path: int) -> MissingNode:
+    return MissingNode(f"trie node {_page_name(name, level, path).hex()} is missing")
+
+
+def _wrong(name: bytes, level: int, path: int) -> MissingNode:
+    return MissingNode(f"trie node {_page_name(name, level, path).hex()} does not fit its hash")
 
 
 class _Link(NamedTuple):

@@ -30,3 +30,8 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         why = error.strerror or os.strerror(error.errno or 0)
         raise CannotListen(f"{host} port {port} ({why})") from error
     return bound
+
+
+def cannot_serve(what: str, option: str, error: CannotListen) -> str:
+    """Say that ``what`` cannot be served, and which ``option``s name its address."""
+    return f"Cannot serve {what} on {error}: choose another --{option}-port or --{option}-host"

@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from broker.link import BrokerLost, Link
 from workers.exits import EX_CONFIG
 from workers.exporter.collect import Collector
-from workers.listening import CannotListen, bind
+from workers.listening import CannotListen, bind, cannot_serve
 from workers.log import fields, log
 from workers.settings import Settings
 
@@ -29,9 +29,7 @@ def main(settings: Settings, link: Link) -> None:
     try:
         bound = bind(settings.metrics_host, settings.metrics_port)
     except CannotListen as error:
-        log.error(
-            f"Cannot serve metrics on {error}: choose another --metrics-port or --metrics-host"
-        )
+        log.error(cannot_serve("metrics", "metrics", error))
         raise SystemExit(EX_CONFIG) from None
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

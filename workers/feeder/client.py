@@ -54,6 +54,7 @@ class Gateway:
         self.url = base_url(url)
         self._figures = figures or Figures()
         self._stop = stop
+        self.date: str | None = None  # what the last answer said of the time
         secure = urlsplit(self.url).scheme == "https"
         self._http = httpx.Client(
             base_url=self.url,
@@ -172,6 +173,7 @@ class Gateway:
 
     def _answer(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
         with self._http.stream("GET", path, params=params) as response:
+            self.date = response.headers.get("date")
             body = bytearray()
             for piece in response.iter_bytes():
                 body += piece

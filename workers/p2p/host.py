@@ -307,15 +307,25 @@ class Host:
         try:
             resolved = (await _resolve(address))[0]
         except (OSError, IndexError):
-            raise CannotListen(f"cannot listen on {address}: no such host name") from None
-        try:
-            with socket.socket(addresses.FAMILIES[resolved.kind], socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((resolved.host, resolved.port))
-                probe.listen(1)
-        except OSError as error:
-            raise CannotListen(f"cannot listen on {address}: {_busy(error)}") from None
+            raise no_such_name(address) from None
+        require_free(address, resolved)
         return resolved
+
+
+def no_such_name(address: Address) -> CannotListen:
+    """Return what is said of an address to listen on whose name nobody knows."""
+    return CannotListen(f"cannot listen on {address}: no such host name")
+
+
+def require_free(address: Address, resolved: Address) -> None:
+    """Listen for a moment on an address, after its name was resolved; raises ``CannotListen``."""
+    try:
+        with socket.socket(addresses.FAMILIES[resolved.kind], socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((resolved.host, resolved.port))
+            probe.listen(1)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {_busy(error)}") from None
 
 
 async def _resolve(address: Address) -> tuple[Address, ...]:

@@ -32,13 +32,18 @@ class WrongLibp2p(Exception):
     """Another version of py-libp2p than the one these cures were made for."""
 
 
-def install(agent: str) -> None:
-    """Patch the library for this process; a second call changes only the agent's name (seen in Identify)."""
+def require_version() -> None:
+    """Let through the one version that the cures are for; raises ``WrongLibp2p``."""
     version = importlib.metadata.version("libp2p")
     if version != LIBP2P_VERSION:
         raise WrongLibp2p(
             f"libp2p {version} is installed, {LIBP2P_VERSION} is needed: pip install -e ."
         )
+
+
+def install(agent: str) -> None:
+    """Patch the library for this process; a second call changes only the agent's name (seen in Identify)."""
+    require_version()
     inside: Any = muxer_multistream
     inside.Yamux = YamuxConnection  # the class is hard-wired there: new_host(muxer_opt=) is ignored
     spoken: Any = identify

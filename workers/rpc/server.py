@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from broker.link import BrokerLost, Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
-from workers.listening import CannotListen, bind
+from workers.listening import CannotListen, bind, cannot_serve
 from workers.log import fields, log
 from workers.rpc.felts import hex_of
 from workers.rpc.jsonrpc import Service, refusal
@@ -291,7 +291,7 @@ def _bind(settings: Settings) -> socket.socket:
     try:
         return bind(settings.http_host, settings.http_port, shared=settings.rpc_workers > 1)
     except CannotListen as error:
-        log.error(f"Cannot serve HTTP on {error}: choose another --http-port or --http-host")
+        log.error(cannot_serve("HTTP", "http", error))
         raise SystemExit(EX_CONFIG) from None
 
 

@@ -156,13 +156,17 @@ def open_for_writing(db_path: Path, chain_id: str) -> Rocks:
         if path.exists():
             raise _not_a_store(path)
         _create(db_path, chain_id)
-    found = identify(db_path)
-    if found.chain != chain_id:
+    require_chain(db_path, identify(db_path).chain, chain_id)
+    return open_primary(path)
+
+
+def require_chain(db_path: Path, found: str, chain_id: str) -> None:
+    """Let through a store only to whom wants its chain; StoreError says which one it ``found`` there."""
+    if found != chain_id:
         raise StoreError(
-            f"{path}: holds chain {found.chain}, not {chain_id};"
+            f"{db_path / FOLDER}: holds chain {found}, not {chain_id};"
             " choose another --db-path or --network"
         )
-    return open_primary(path)
 
 
 def _create(db_path: Path, chain_id: str) -> None:

@@ -8,10 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from starknet.wire.delimited import split
+from starknet.wire.parse import MalformedMessage, parse
 from starknet.wire.sync_pb2 import BlockHeadersResponse, SignedBlockHeader
 from workers.component import Component
 from workers.metrics import Figures
-from workers.store import Head
+from workers.store import Head, StoreError
 from workers.store.opening import View, exists, open_view
 from workers.store.rocks import Rocks
 from workers.store.schema import (
@@ -81,12 +82,12 @@ class Reader:
 
     def head(self) -> Head | None:
         """Return the last block of this view."""
-        value = self._get(Family.META, HEAD_KEY)
+        value = self.get(Family.META, HEAD_KEY)
         return None if value is None else unpack_head(value)
 
     def chain_id(self) -> str | None:
         """Return the chain whose blocks these are, as ``SN_MAIN``; None while there is no store."""
-        value = self._get(Family.META, CHAIN_KEY)
+        value = self.get(Family.META, CHAIN_KEY)
         return None if value is None else value.decode()
 
     def part(self, component: Component, number: int) -> bytes | None:
@@ -96,8 +97,8 @@ class Reader:
 
     def _part(self, component: Component, number: int) -> bytes | None:
         if component is not Component.CLASSES:
-            return self._get(PART_FAMILY[component], number_key(number))
-        hashes = self._get(Family.BLOCK_CLASSES, number_key(number))
+            return self.get(PART_FAMILY[component], number_key(number))
+        hashes = self.get(Family.BLOCK_CLASSES, number_key(number))
         if hashes is None or self._view is None:
             return None
         frames = self._view.rocks.get_many(Family.CLASSES, cut_hashes(hashes))
@@ -105,22 +106,22 @@ class Reader:
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of a stored block."""
-        body = self._get(Family.HEADERS, number_key(number))
+        body = self.get(Family.HEADERS, number_key(number))
         return None if body is None else hash_of(decode_header(body))
 
     def number_of(self, block_hash: bytes) -> int | None:
         """Return the number of the block with this hash."""
-        value = self._get(Family.NUMBER_BY_HASH, block_hash)
+        value = self.get(Family.NUMBER_BY_HASH, block_hash)
         return None if value is None else int.from_bytes(value, "big")
 
     def transaction_at(self, transaction_hash: bytes) -> tuple[int, int] | None:
         """Return (block number, index in the block) of a transaction."""
-        value = self._get(Family.TX_INDEX, transaction_hash)
+        value = self.get(Family.TX_INDEX, transaction_hash)
         return None if value is None else unpack_location(value)
 
     def transaction_hashes(self, number: int) -> list[bytes] | None:
         """Return the hashes of a block's transactions, in order."""
-        value = self._get(Family.TX_HASHES, number_key(number))
+        value = self.get(Family.TX_HASHES, number_key(number))
         return None if value is None else cut_hashes(value)
 
     def has_class(self, class_hash: bytes) -> bool:
@@ -129,7 +130,7 @@ class Reader:
 
     def class_frame(self, class_hash: bytes) -> bytes | None:
         """Return a class as one length-delimited ClassesResponse."""
-        return self._get(Family.CLASSES, class_hash)
+        return self.get(Family.CLASSES, class_hash)
 
     def storage_at(self, address: int, key: int, number: int) -> int:
         """Return the value of a storage key after block ``number``, 0 if it was never set."""
@@ -167,7 +168,7 @@ class Reader:
 
     def contract(self, address: int) -> tuple[int, int, int]:
         """Return class hash, nonce and storage root of a contract at the head of this view; all 0 for none."""
-        record = self._get(Family.CONTRACTS, felt(address))
+        record = self.get(Family.CONTRACTS, felt(address))
         if record is None:
             return 0, 0, 0
         class_hash, nonce, root = (int.from_bytes(part, "big") for part in cut_hashes(record))
@@ -179,17 +180,26 @@ class Reader:
             return [None] * len(names)
         return self._view.rocks.get_many(Family.TRIE_PAGES, names)
 
-    def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
-        """Yield all keys and values of one family, keys ascending."""
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """Return one value as it is stored, None where there is none."""
+        return None if self._view is None else self._view.rocks.get(family, key)
+
+    def items(self, family: Family, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the keys of one family that begin with ``prefix``, and their values, keys ascending."""
         if self._view is not None:
-            yield from self._view.rocks.items(family)
+            yield from self._view.rocks.items(family, prefix)
+
+    def sizes(self) -> dict[Family, int]:
+        """Return bytes of each family: its files, and what is still in memory; nothing without a store."""
+        return {} if self._view is None else self._view.rocks.sizes()
+
+    def counts(self) -> dict[Family, int]:
+        """Return about how many keys each family has; nothing without a store."""
+        return {} if self._view is None else self._view.rocks.counts()
 
     def _value_at(self, prefix: bytes, number: int) -> int:
         found = self.last_set(prefix, number)
         return 0 if found is None else found[0]
-
-    def _get(self, family: Family, key: bytes) -> bytes | None:
-        return None if self._view is None else self._view.rocks.get(family, key)
 
     def _close_view(self) -> None:
         if self._view is not None:
@@ -223,9 +233,12 @@ def is_defined(rocks: Rocks, class_hash: bytes) -> bool:
 
 
 def decode_header(body: bytes) -> SignedBlockHeader:
-    """Decode a stored header part, which is one message."""
-    payload = bytes(next(split(body, len(body))))
-    return BlockHeadersResponse.FromString(payload).header
+    """Decode a stored header part, which is one message; StoreError if it is none."""
+    try:
+        (payload,) = split(body, len(body))
+        return parse(BlockHeadersResponse, bytes(payload)).header
+    except (ValueError, MalformedMessage) as error:
+        raise StoreError("a stored header cannot be read: the store is damaged") from error
 
 
 def hash_of(header: SignedBlockHeader) -> bytes:

@@ -30,6 +30,7 @@ WRITER_FILES_MAX = 512
 BLOOM_BITS = 10  # a missing key costs 2 us instead of 7 to 17
 BLOCK_BYTES = 8 << 10
 SIZE_PROPERTIES = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+COUNT_PROPERTY = "rocksdb.estimate-num-keys"
 JOBS_MAX = 2
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says where there is no space left
 
@@ -109,12 +110,12 @@ class Rocks:
             key = _key_under(cursor, prefix)
         return None if key is None else int.from_bytes(key[len(prefix) :], "big")
 
-    def items(self, family: Family) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every key and value of a family, keys ascending."""
+    def items(self, family: Family, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key of a family that begins with ``prefix``, and its value, keys ascending."""
         with errors_of(self.path):
             cursor = self._families[family].iter()
-            cursor.seek_to_first()
-            while cursor.valid():
+            cursor.seek(prefix)
+            while cursor.valid() and cursor.key().startswith(prefix):
                 yield cursor.key(), cursor.value()
                 cursor.next()
             cursor.status()
@@ -135,6 +136,14 @@ class Rocks:
         with errors_of(self.path):
             return {
                 family: sum(columns.property_int_value(name) or 0 for name in SIZE_PROPERTIES)
+                for family, columns in self._families.items()
+            }
+
+    def counts(self) -> dict[Family, int]:
+        """Return how many keys each family has, as RocksDB estimates it."""
+        with errors_of(self.path):
+            return {
+                family: columns.property_int_value(COUNT_PROPERTY) or 0
                 for family, columns in self._families.items()
             }
 

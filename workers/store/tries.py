@@ -33,7 +33,7 @@ def advance(rocks: Rocks, batch: Batch, diff: StateDiff, number: int, version: s
     """Put the state and history after block ``number`` into ``batch``; return the state root."""
     leaves = {name: state.class_leaf(compiled) for name, compiled in diff.declared.items()}
     root = _apply(rocks, batch, diff, leaves, version)
-    for prefix, value in _history(diff):
+    for prefix, value in history(diff):
         batch.put(Family.HISTORY, prefix + number_key(number), felt(value))
     return root
 
@@ -63,7 +63,7 @@ def retreat(rocks: Rocks, batch: Batch, diff: StateDiff, number: int, version: s
         },
     )
     root = _apply(rocks, batch, back, leaves, version)
-    for prefix, _ in _history(diff):
+    for prefix, _ in history(diff):
         batch.delete(Family.HISTORY, prefix + number_key(number))
     return root
 
@@ -75,7 +75,7 @@ class _Stored:
         self._rocks = rocks
         addresses = list(diff.storage.keys() | diff.nonces.keys() | diff.class_hashes.keys())
         records = rocks.get_many(Family.CONTRACTS, list(map(felt, addresses)))
-        self._contracts = dict(zip(addresses, map(_contract_of, records), strict=True))
+        self._contracts = dict(zip(addresses, map(contract_of, records), strict=True))
 
     def contract(self, address: int) -> Contract | None:
         return self._contracts[address]
@@ -84,7 +84,8 @@ class _Stored:
         return self._rocks.get_many(Family.TRIE_PAGES, names)
 
 
-def _contract_of(record: bytes | None) -> Contract | None:
+def contract_of(record: bytes | None) -> Contract | None:
+    """Read a row of ``contracts``."""
     if record is None:
         return None
     class_hash, nonce, storage_root = (from_bytes(value) for value in cut_hashes(record))
@@ -112,7 +113,7 @@ def _apply(
     return update.root
 
 
-def _history(diff: StateDiff) -> Iterator[tuple[bytes, int]]:
+def history(diff: StateDiff) -> Iterator[tuple[bytes, int]]:
     """Yield (history prefix, value) of everything that the block sets."""
     for address, class_hash in diff.class_hashes.items():
         yield Kind.CLASS_HASH + felt(address), class_hash

@@ -11,6 +11,7 @@ they are fetched again.
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from broker.codec import Body
@@ -272,14 +273,18 @@ def event_keys(body: bytes, number: int) -> set[bytes]:
     return {event_prefix(*one) + end for one in keys | {(0, sender) for sender in senders}}
 
 
-def revert_to(db_path: Path, number: int) -> Head | None:
-    """Take back every block above ``number`` (-1: all of them); return the head that is left."""
+def revert_to(db_path: Path, number: int, undone: Callable[[], None] = lambda: None) -> Head | None:
+    """Take back every block above ``number`` (-1: all of them), each by one write; return the head that is left.
+
+    ``undone`` is called after each.
+    """
     if not exists(db_path):
         raise StoreError(f"{db_path / FOLDER}: there is no store")
     writer = Writer(db_path, identify(db_path).chain)
     try:
         while writer.head is not None and writer.head.number > number:
             writer.undo_head()
+            undone()
         return writer.head
     finally:
         writer.close()
