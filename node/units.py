@@ -25,8 +25,6 @@ PATIENCE = 1.25  # our own watchdog comes first: it says which block
 _HEADER = (
     "# Written by `python -m node.units` from node/pipeline.py; your changes: `systemctl edit`.\n"
 )
-    "# Written by `python -m node.units` from node/pipeline.py: change it with `systemctl edit`.\n"
-)
 _OUTSIDE = frozenset(
     row.name for row in (pipeline.P2P, pipeline.FEEDER, pipeline.RPC, pipeline.METRICS)
 )
