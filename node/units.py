@@ -29,6 +29,7 @@ _OUTSIDE = frozenset(
     row.name for row in (pipeline.P2P, pipeline.FEEDER, pipeline.RPC, pipeline.METRICS)
 )
 
+# sched_setscheduler: without it libzmq aborts as it starts its threads; RestrictRealtime still keeps it in bounds
 _LOCKS = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -46,7 +47,6 @@ ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
 ProtectProc=invisible
-ProcSubset=pid
 DevicePolicy=closed
 KeyringMode=private
 RestrictNamespaces=yes
@@ -58,11 +58,13 @@ MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=sched_setscheduler
 SystemCallErrorNumber=EPERM
 UMask=0077
 LimitCORE=0
 LimitNOFILE=65536
 """
+_NO_PROC = "ProcSubset=pid\n"  # but for p2p: which interfaces there are is in /proc/net
 _WITH_NETWORK = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
 _WITHOUT_NETWORK = "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n"
 _INSTALL = "\n[Install]\nWantedBy={}\n"
@@ -111,7 +113,8 @@ def _worker(row: Row) -> str:
         f"After={' '.join(after)}\n" + (f"Before={' '.join(before)}\n" if before else "")
     )
     network = _WITH_NETWORK if row.name in _OUTSIDE else _WITHOUT_NETWORK
-    locks = _LOCKS + network + ("" if row.name in ANYWHERE else _WRITES)
+    locks = _LOCKS + network + ("" if row is pipeline.P2P else _NO_PROC)
+    locks += "" if row.name in ANYWHERE else _WRITES
     watchdog = round(row.patience_s * PATIENCE)
     install = " ".join(TARGETS) if row in (pipeline.VERIFY, pipeline.METRICS) else ""
     return _service(unit, f"worker {row.name}{instance}", watchdog, locks, install)
@@ -137,7 +140,9 @@ def _broker() -> str:
         f"PartOf={' '.join(TARGETS)}\n"
         "After=network-online.target\n"
     )
-    return _service(unit, BROKER, LOOP_WATCHDOG_SECONDS, _LOCKS + _WITH_NETWORK + _WRITES)
+    return _service(
+        unit, BROKER, LOOP_WATCHDOG_SECONDS, _LOCKS + _WITH_NETWORK + _NO_PROC + _WRITES
+    )
 
 
 def _node() -> str:

@@ -55,7 +55,7 @@ class Notify:
         now = self._clock()
         if self._address is None or now < self._tell_at:
             return
-        self._tell_at = now + TELL_SECONDS
+        self._tell_at = now + min(TELL_SECONDS, self._beat_s or TELL_SECONDS)
         text = text_of()
         lines = [] if self._is_ready else ["READY=1"]
         if self._beat_s is not None and (now >= self._beat_at or not self._is_ready):
@@ -92,8 +92,9 @@ class Notify:
 def line(values: Values) -> str:
     """Say in one line how a worker is, from what its heartbeat says; why it is stuck comes first."""
     stuck = values.get("stuck")
-    known = [words.format(values[name]) for name, words in WORDS if name in values]
-    return "; ".join([f"stuck: {stuck}", *known] if stuck else known)
+    idle = {"block"} if not values.get("done") and not values.get("since") else set()
+    known = [words.format(values[name]) for name, words in WORDS if name in values.keys() - idle]
+    return "; ".join([f"stuck: {stuck}", *known] if stuck else known) or "running"
 
 
 def _address(text: str) -> str | None:
