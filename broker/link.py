@@ -70,7 +70,8 @@ class Link:
 
     The constructor waits for the broker, up to ten seconds. Every call may raise ``BrokerLost``; the link is then
     of no more use. ``passport`` is for a broker on another machine, ``transport`` for ``broker.memory``. ``vitals`` is
-    asked for what each heartbeat says beside ``status``, in any thread; it must not raise.
+    asked for what each heartbeat says beside ``status``, in any thread; it must not raise. ``used`` is called with the
+    status whenever the worker takes, finishes, gives or asks for ``stats``, in the thread that does so.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Link:
         passport: Passport | None = None,
         transport: Transport | None = None,
         vitals: Callable[[], dict[str, Any]] | None = None,
+        used: Callable[[Mapping[str, int | float | str]], object] | None = None,
     ) -> None:
         self.worker = worker if passport is None else curve.named(worker, passport.public)
         self._realm = () if passport is None else (passport.realm.encode(),)
@@ -101,6 +103,7 @@ class Link:
         self._wants_room = False
         self._status: dict[str, int | float | str] = {}
         self._vitals = vitals
+        self._used = used
         self._figures: dict[int, dict[str, Any]] = {}
         self._asked = 0
         self._instance = b""
@@ -138,7 +141,7 @@ class Link:
 
     def take(self, timeout_s: float) -> Delivery[Any] | None:
         """Wait for a message; None after ``timeout_s``, or when a gift that was refused may be tried again."""
-        self._uses += 1
+        self._use()
         self._working = None
         with self._lock:
             deadline = self._transport.now() + timeout_s
@@ -158,7 +161,7 @@ class Link:
 
     def take_nowait(self) -> Delivery[Any] | None:
         """Return a message if one is here. Call it until None whenever ``fileno`` is readable."""
-        self._uses += 1
+        self._use()
         self._working = None
         with self._lock:
             now = self._transport.now()
@@ -195,7 +198,7 @@ class Link:
         size = sum(map(len, encoded))
         topic = self._topic_of(message).name
         gifts = self._gifts[topic]
-        self._uses += 1
+        self._use()
         with self._lock:
             now = self._transport.now()
             self._live(now)
@@ -236,7 +239,7 @@ class Link:
 
     def stats(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """Ask the broker for its topics, workers and poison; ``TimeoutError`` if it does not answer in time."""
-        self._uses += 1
+        self._use()
         with self._lock:
             self._asked += 1
             asked = self._asked
@@ -308,6 +311,11 @@ class Link:
         if self._bell is not None:
             self._bell.close()
 
+    def _use(self) -> None:
+        self._uses += 1
+        if self._used is not None:
+            self._used(self._status)
+
     # ---- from here on the lock is held ----------------------------------------------------------------------------
 
     def _hello(self) -> None:
@@ -361,7 +369,7 @@ class Link:
 
     def _finish(self, tickets: Sequence[int], head_: bytes, frames: Sequence[bytes] = ()) -> None:
         """Let go of leases by what ``head_`` says."""
-        self._uses += 1
+        self._use()
         with self._lock:
             now = self._transport.now()
             self._live(now)

@@ -45,10 +45,12 @@ def serve(
     poison_topic: str | None = None,
     listen: Listen | None = None,
     vitals: Callable[[], Mapping[str, Any]] | None = None,
+    turned: Callable[["Router"], object] = lambda _: None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
 
     With ``listen``, workers on other machines may join as well. ``vitals`` is what the broker's figures say of itself.
+    ``turned`` is called at each turn of the loop, first once the sockets are bound.
     """
     keep_large_blocks()
     with (
@@ -63,6 +65,7 @@ def serve(
         ) as router,
     ):
         while not stop():
+            turned(router)
             router.turn(IDLE_S)
 
 
@@ -159,6 +162,10 @@ class Router:
                 self._read_monitor()
             self._bury()
             self._queues.tick(now, all_read=all_read)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many workers have joined, and how many messages wait for one of them."""
+        return self._queues.counts()
 
     def _read_batch(self) -> bool:
         """Handle up to ``BATCH`` messages; return whether there were no more."""

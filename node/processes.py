@@ -17,13 +17,14 @@ from broker.endpoint import EndpointError
 from broker.topic import Topic
 from node import pipeline, poison
 from node.config import Config, ConfigError
-from node.public_key import public_key
+from node.public_key import Wait, public_key
 from node.supervisor import Child
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
 from workers.log import log
 from workers.metrics import Figures
+from workers.notify import Notify, line
 from workers.stage import Source, Stage
 from workers.store import DiskFull, StoreError
 
@@ -113,14 +114,15 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
     stop = begin(config, instance)
     if config.broker_elsewhere is None or name not in ANYWHERE:
         config.make_folders()
-    key = public_key(config, stop.wait)
+    notify = Notify(os.environ)
+    key = public_key(config, _told(stop, notify))
     if stop.asked():
         return 0
     settings = config.settings(key)
     try:
         if isinstance(row, Source):
-            return runtime.run_source(row, settings, worker=instance)
-        return runtime.run_stage(row, settings, worker=instance, stop=stop.asked)
+            return runtime.run_source(row, settings, worker=instance, notify=notify)
+        return runtime.run_stage(row, settings, worker=instance, stop=stop.asked, notify=notify)
     except StoreError as error:
         # a full disk, or another chain's store, a newer schema's, one in use: only a person can help
         log.error(str(error))
@@ -141,8 +143,9 @@ def run_broker(config: Config) -> int:
     config.check_broker()
     stop = begin(config, BROKER)
     config.make_folders()
+    notify = Notify(os.environ)
     try:
-        listen = _listen(config, stop)
+        listen = _listen(config, _told(stop, notify))
         if stop.asked():
             return 0
         router.serve(
@@ -153,25 +156,37 @@ def run_broker(config: Config) -> int:
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
             vitals=Figures().report,
+            turned=lambda router: notify.turn(lambda: line(router.counts())),
         )
+        notify.stopping()
     except EndpointError as error:
         log.error(str(error))
         return EX_CONFIG
     return 0
 
 
-def _listen(config: Config, stop: "Stop") -> Listen | None:
+def _listen(config: Config, wait: Wait) -> Listen | None:
     """Return the broker's door to other machines, if it is to have one; EndpointError for unfit keys."""
     if config.broker_listen is None:
         return None
     assert config.broker_keys is not None
     keys = curve.load_broker(config.broker_keys)
-    realm = config.realm(public_key(config, stop.wait))
+    realm = config.realm(public_key(config, wait))
     rows = {
         row.name: Rows(frozenset(_names(row.taken)), frozenset(_names(row.gives)))
         for row in every_row()
     }
     return Listen(config.broker_listen, keys, rows, realm)
+
+
+def _told(stop: "Stop", notify: Notify) -> Wait:
+    """Wait for the gateway, until ``stop``, and have a service manager wait as well."""
+
+    def wait(seconds: float) -> bool:
+        notify.waiting("waiting for the gateway: it is to tell the public key", seconds)
+        return stop.wait(seconds)
+
+    return wait
 
 
 def _names(topics: Sequence[Topic[Any]]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Installs what a suite needs beside Python: runs the installer within a time, and says in one line what went wrong."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,3 +39,15 @@ def run(
         reasons = [line for line in lines if "error" in line.lower()] or lines[-1:]
         why = reasons[0] if reasons else f"exit code {done.returncode}"
         raise Missing(f"cannot install {what}: {why} (is a package index reachable?)")
+
+
+def debian(packages: Sequence[str], missing: str, seconds_max: float) -> None:
+    """Install packages of Debian; no service is started. Raises Missing; the text is ``missing`` where nobody can."""
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Missing(missing)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+    ):
+        run(command, " ".join(packages), seconds_max, env=quiet)

@@ -18,6 +18,7 @@ from workers.exits import EX_CONFIG, EX_OK, EX_SOFTWARE, EX_TEMPFAIL
 from workers.log import fields, log
 from workers.messages import Fault
 from workers.metrics import Counters
+from workers.notify import Notify, line
 from workers.settings import Settings
 from workers.stage import Keeper, Source, Stage
 from workers.store import StoreError
@@ -33,17 +34,21 @@ def run_stage(
     worker: str,
     stop: Callable[[], bool],
     link: Link | None = None,
+    notify: Notify | None = None,
 ) -> int:
     """Run the stage until ``stop``; return the exit code of its process.
 
+    ``notify`` tells a service manager: that the stage is up at the first use of its link, and then how it gets on.
     ``StoreError``, and what else ``stage.start`` raises, passes through.
     """
+    notify = notify or Notify()
     keeper = stage.start(settings)
     try:
         if link is None:
-            link = _connect(stage, settings, worker)
+            link = _connect(stage, settings, worker, notify)
         with watched(link, worker, stage.patience_s):
             _loop(Counters(stage.name, settings.figures), keeper, link, stop)
+        notify.stopping()
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)
     except StoreError:
@@ -60,23 +65,27 @@ def run_stage(
     return EX_OK
 
 
-def run_source(source: Source, settings: Settings, *, worker: str) -> int:
-    """Run the source until it ends by itself; return the exit code of its process.
+def run_source(
+    source: Source, settings: Settings, *, worker: str, notify: Notify | None = None
+) -> int:
+    """Run the source until it ends by itself; return the exit code of its process. ``notify`` as for a stage.
 
     ``SystemExit`` (the source cannot run as configured) and what is our own bug pass through.
     """
+    notify = notify or Notify()
     try:
         with (
-            _connect(source, settings, worker) as link,
+            _connect(source, settings, worker, notify) as link,
             watched(link, worker, source.patience_s),
         ):
             source.main(settings, link)
+            notify.stopping()
     except (BrokerLost, Refused, EndpointError) as error:
         return _without_broker(error, worker)
     return EX_OK
 
 
-def _connect(row: Source | Stage[Any], settings: Settings, worker: str) -> Link:
+def _connect(row: Source | Stage[Any], settings: Settings, worker: str, notify: Notify) -> Link:
     return Link(
         settings.broker,
         worker,
@@ -85,6 +94,7 @@ def _connect(row: Source | Stage[Any], settings: Settings, worker: str) -> Link:
         credit=row.credit,
         passport=settings.passport,
         vitals=settings.figures.report,
+        used=lambda status: notify.turn(lambda: line(status)),
     )
 
 

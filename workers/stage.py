@@ -62,7 +62,8 @@ class Stage(Generic[Taken]):
 class Source:
     """A process with a loop of its own that speaks with the outside; takes and gives through its link.
 
-    ``main`` serves until SIGTERM or SIGINT; ``SystemExit`` says why it ends otherwise (``workers.runtime``).
+    ``main`` serves until SIGTERM or SIGINT; ``SystemExit`` says why it ends otherwise (``workers.runtime``). It uses
+    its link only once the store and its sockets are open: the first use says that it is up (``workers.notify``).
     ``credit`` is how many messages it may hold leased at once; ``patience_s`` how long it may leave its link unused
     before it is ended as hanging (``workers.watchdog``).
     """

@@ -98,14 +98,7 @@ def install() -> None:
     """Install Debian's package where the programs are not there; its service is not started. Raises Missing."""
     if all(shutil.which(program) for program in PROGRAMS):
         return
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise Missing(MISSING)
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", PACKAGE],
-    ):
-        installing.run(command, PACKAGE, INSTALL_SECONDS, env=quiet)
+    installing.debian((PACKAGE,), MISSING, INSTALL_SECONDS)
 
 
 if __name__ == "__main__":
