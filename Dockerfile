@@ -19,10 +19,10 @@ RUN python -m venv /opt/hera && /opt/hera/bin/pip install --no-cache-dir .
 FROM python:${PYTHON}
 # libgmp10 and libstdc++6 are part of the base image
 COPY --from=build /opt/hera /opt/hera
-# A fresh volume takes owner and mode of the folder it is mounted on
+# A fresh volume takes owner and mode of the folder it is mounted on; the last two are those of docs/private-network.md
 RUN groupadd --gid 10001 hera \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/hera --shell /usr/sbin/nologin hera \
- && install -d -o hera -g hera -m 0700 /var/lib/hera /var/lib/hera-keys
+ && install -d -o hera -g hera -m 0700 /var/lib/hera /var/lib/hera-keys /var/lib/heraFeeder /var/lib/heraNode1
 ENV PATH=/opt/hera/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MALLOC_ARENA_MAX=2 \
@@ -31,6 +31,6 @@ USER 10001:10001
 WORKDIR /var/lib/hera
 EXPOSE 6060 7777 9090
 STOPSIGNAL SIGTERM
-# Of a whole node; docker-compose.yml has one for each worker. A node with another folder is told so by HERA_DB_PATH.
+# Of a whole node; docker-compose.yml has one for each worker
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["hera", "healthcheck"]
 ENTRYPOINT ["hera"]

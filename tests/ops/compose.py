@@ -23,7 +23,7 @@ NODE = ROOT / "docker-compose.yml"
 NETWORK = ROOT / "configs" / "compose" / "network.yml"
 FEEDER = ROOT / "configs" / "compose" / "feeder.env"
 OUTSIDE = "outside"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def tool(name: str) -> str:

@@ -149,7 +149,7 @@ def test_every_service_syncs_recorded_blocks_in_a_network_of_its_own(
                 wait_until(
                     lambda: project.is_healthy(service, container),
                     30,
-                    container.text,  # noqa: B023
+                    container.text,
                 )
     for project in (node, feeder):
         codes = project.down()
