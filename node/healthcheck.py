@@ -62,7 +62,7 @@ def _listening() -> set[int]:
     return {
         each.laddr.port
         for each in psutil.net_connections("tcp")
-        if each.status == psutil.CONN_LISTEN
+        if each.status == psutil.CONN_LISTEN and each.laddr
     }
 
 

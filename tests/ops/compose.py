@@ -95,6 +95,15 @@ class Project:
         for service, found in self.running.items():
             yield from ((service, container) for container in found)
 
+    def ailing(self) -> list[str]:
+        """Return the containers whose health check does not pass; a one-shot service has none."""
+        return [
+            container.name
+            for service, container in self.containers()
+            if "test" in self.config["services"][service]["healthcheck"]
+            and not self.is_healthy(service, container)
+        ]
+
     def is_healthy(self, service: str, container: Container) -> bool:
         """Whether the service's health check passes in the container."""
         return (

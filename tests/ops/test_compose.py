@@ -22,8 +22,8 @@ PROFILES = ("feeder", "monitoring")
 HEAD = 6  # of what is recorded: the classes of block 7 are not
 RPC = "http://rpc:6060"
 FILES = (NODE, NETWORK)
-# What compose-lint finds and is meant to be so: images by tag, no limit of CPU (hashing takes what is there), and a port
-# for peers that is open to all.
+# What compose-lint finds and is meant to be so: images by tag, no limit of CPU (hashing takes what is there), and a
+# port for peers that is open to all.
 MEANT = {"CL-0019", "CL-0026", "CL-0005"}
 
 
@@ -144,13 +144,7 @@ def test_every_service_syncs_recorded_blocks_in_a_network_of_its_own(
     node.up(verify=4)
     for project in (feeder, node):
         assert int(project.wait_head(HEAD, "rpc", RPC)["hash"], 16) == expected
-        for service, container in project.containers():
-            if service != "keys":
-                wait_until(
-                    lambda: project.is_healthy(service, container),
-                    30,
-                    container.text,
-                )
+        wait_until(lambda: not project.ailing(), 30, project.story)  # noqa: B023
     for project in (node, feeder):
         codes = project.down()
         assert set(codes.values()) == {0}, (codes, project.story())
