@@ -125,6 +125,21 @@ def broker(ctx: click.Context, /, **_: str | None) -> None:
     sys.exit(_one_line(lambda: processes.run_broker(config)))
 
 
+@cli.command(cls=_Command)
+@click.argument("name", required=False)
+@_node_options
+@click.pass_context
+def healthcheck(ctx: click.Context, /, name: str | None, **_: str | None) -> None:
+    """Say whether what runs in this container is well: a whole node, or NAME: broker, verify, …
+
+    Exit code 1: it is not.
+    """
+    config = _config(ctx)
+    from node import healthcheck as checked
+
+    sys.exit(_one_line(lambda: checked.check(config, name)))
+
+
 @cli.command()
 def genp2pkeypair() -> None:
     """Draw a key pair for --p2p-private-key and print it with its PeerID."""
@@ -368,6 +383,35 @@ def new_keys(out: Path, broker: str | None) -> None:
 
     public = None if broker is None else _checked("--broker", kept.key, broker)
     sys.exit(_one_line(lambda: kept.new(out, public)))
+
+
+_out_once = click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder to make; what is in it stays.",
+)
+
+
+@keys.command("node")
+@_out_once
+def keys_of_node(out: Path) -> None:
+    """Make what a node in containers needs: a folder for the broker, one for each worker, and p2p.toml."""
+    from node import container_keys as kept
+
+    sys.exit(_one_line(lambda: kept.node(out)))
+
+
+@keys.command("network")
+@_out_once
+@click.argument("hosts", metavar="HOST:PORT…", nargs=-1, required=True)
+def keys_of_network(out: Path, hosts: tuple[str, ...]) -> None:
+    """Make HOST.toml for the --config of each node of a network: its P2P key; all but the first know the first."""
+    from node import container_keys as kept
+
+    found = [_checked("HOST:PORT", kept.listening, each) for each in hosts]
+    sys.exit(_one_line(lambda: kept.network(out, found)))
 
 
 @keys.command()

@@ -615,7 +615,8 @@ def host(text: str) -> str:
     except ValueError:
         pass
     label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-    if len(text) > 253 or not re.fullmatch(rf"{label}(\.{label})*\.?", text) or text[-1].isdigit():
+    last = text.rstrip(".").rpartition(".")[2]  # all digits: a mistyped IP address
+    if len(text) > 253 or not re.fullmatch(rf"{label}(\.{label})*\.?", text) or last.isdigit():
         raise ValueError(f'"{text}" is neither an IP address nor a host name')
     return text
 

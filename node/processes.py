@@ -107,6 +107,10 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         raise ConfigError("worker p2p needs --p2p")
     if name == pipeline.P2P.name and config.p2p_feeder_node:
         row = pipeline.P2P_SERVE
+    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
+        raise ConfigError(
+            "worker feeder beside --p2p needs --p2p-feeder-node, for p2p too: blocks have one source"
+        )
     if config.broker_elsewhere is not None:
         instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
         _check_elsewhere(config, name)

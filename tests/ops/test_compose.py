@@ -1,0 +1,151 @@
+"""The image and the compose files: what the real programs say of them, and each container's command line at work."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node import processes
+from node.banner import VERSION
+from tests.ops.compose import FEEDER, NETWORK, NODE, Project, config, image_env, run
+from tests.ops.containers import ROOT, Machine, Mount, machine
+from tests.process.nodes import wait_until
+from workers.p2p import keys
+
+ROWS = {row.name for row in processes.every_row()}
+MONITORING = {"prometheus", "alertmanager", "grafana"}
+PROFILES = ("feeder", "monitoring")
+HEAD = 6  # of what is recorded: the classes of block 7 are not
+RPC = "http://rpc:6060"
+FILES = (NODE, NETWORK)
+# What compose-lint finds and is meant to be so: images by tag, no limit of CPU (hashing takes what is there), and a
+# port for peers that is open to all.
+MEANT = {"CL-0019", "CL-0026", "CL-0005"}
+
+
+def everything(file: Path) -> dict[str, Any]:
+    return config(file, profiles=PROFILES)
+
+
+# ---- what the files say ---------------------------------------------------------------------------------------------
+
+
+def test_every_row_of_the_page_has_its_service_and_no_service_has_no_row() -> None:
+    services = everything(NODE)["services"]
+    assert services.keys() == ROWS | {"keys", processes.BROKER} | MONITORING
+    for row in ROWS:
+        assert services[row]["command"][:2] == ["worker", row]
+        assert services[row]["environment"]["HERA_BROKER_KEYS"] == f"/var/lib/hera-keys/{row}"
+        assert services[row]["healthcheck"]["test"] == ["CMD", "hera", "healthcheck", row]
+
+
+def test_the_store_is_mounted_where_a_worker_needs_it_and_nowhere_else() -> None:
+    services = everything(NODE)["services"]
+    with_store = {
+        name
+        for name, service in services.items()
+        if "data" in {volume["source"] for volume in service.get("volumes", ())}
+    }
+    assert with_store == ROWS - processes.ANYWHERE
+
+
+def test_without_a_profile_there_is_no_feeder_and_a_feeder_node_has_one() -> None:
+    plain = config(NODE)["services"]
+    assert plain.keys() == (ROWS - {"feeder"}) | {"keys", processes.BROKER}
+    assert plain["p2p"]["environment"]["HERA_P2P_FEEDER_NODE"] == "false"
+    feeding = config(NODE, "--env-file", str(FEEDER))["services"]
+    assert feeding.keys() == plain.keys() | {"feeder"}
+    for service in ("p2p", "feeder"):
+        assert feeding[service]["environment"]["HERA_P2P_FEEDER_NODE"] == "true"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_container_is_confined(file: Path) -> None:
+    for name, service in everything(file)["services"].items():
+        told = (name, service)
+        assert service["read_only"] is True, told
+        assert service["cap_drop"] == ["ALL"], told
+        assert service["security_opt"] == ["no-new-privileges:true"], told
+        assert int(service["user"].partition(":")[0]) > 0, told
+        assert int(service["deploy"]["resources"]["limits"]["memory"]) > 0, told
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, told
+        open_to_all = {
+            each["target"] for each in service.get("ports", ()) if not each.get("host_ip")
+        }
+        assert open_to_all <= {7777}, told
+        image = service["image"]
+        assert image == f"hera:{VERSION}" or re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", image), told
+
+
+def test_only_who_has_business_outside_can_get_there() -> None:
+    found = everything(NODE)
+    assert found["networks"]["default"]["internal"] is True
+    outside = {
+        name
+        for name, service in found["services"].items()
+        if "outside" in service.get("networks", {})
+    }
+    assert outside == {"p2p", "feeder", "rpc"} | MONITORING
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_linter_finds_nothing_but_what_is_meant(file: Path) -> None:
+    _, out, _ = run("compose-lint", "check", "--format=json", str(file))
+    assert {each["rule_id"] for each in findings(json.loads(out))} <= MEANT
+
+
+def findings(told: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = told if isinstance(told, list) else told["findings"]
+    return found
+
+
+def test_the_dockerfile_is_clean_and_copies_every_room() -> None:
+    assert run("hadolint", "Dockerfile") == (0, "", "")
+    text = (ROOT / "Dockerfile").read_text()
+    for needed in ("starknet", "broker", "workers", "node", "configs/networks", "setup.py"):
+        assert re.search(rf"^COPY .*{needed}", text, re.MULTILINE), needed
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE):
+        assert {f"!{name}" for name in line.split()} <= set(ignored), line
+    assert image_env() == {"HERA_DB_PATH": "/var/lib/hera"}
+
+
+# ---- at work --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with machine(tmp_path_factory.mktemp("machine")) as made:
+        yield made
+
+
+def test_every_service_syncs_recorded_blocks_in_a_network_of_its_own(
+    here: Machine, fixtures: Path
+) -> None:
+    recorded = fixtures / "sepolia"
+    expected = int(json.loads((recorded / "block" / f"{HEAD}.json").read_text())["block_hash"], 16)
+    serve = ("hera", "gateway", "serve", "/var/lib/recorded", "--host", "0.0.0.0", "--port", "8085")
+    here.start(
+        "gateway",
+        serve,
+        networks={"outside": ("gateway",)},
+        mounts=[Mount("/var/lib/recorded", recorded, read_only=True)],
+    )
+    url = {"HERA_FEEDER_URL": "http://gateway:8085"}
+    feeder = Project(here, "feeder", config(NODE, "--env-file", str(FEEDER), env=url))
+    feeder.up()
+    private_key = tomllib.loads((feeder.folder("keys") / "p2p.toml").read_text())["p2p-private-key"]
+    peer = {"HERA_P2P_PEERS": f"/dns4/feeder-p2p/tcp/7777/p2p/{keys.parse(private_key).peer_id}"}
+    node = Project(here, "node", config(NODE, env=peer))
+    node.up(verify=4)
+    for project in (feeder, node):
+        assert int(project.wait_head(HEAD, "rpc", RPC)["hash"], 16) == expected
+        wait_until(lambda: not project.ailing(), 30, project.story)  # noqa: B023
+    for project in (node, feeder):
+        codes = project.down()
+        assert set(codes.values()) == {0}, (codes, project.story())
+        assert "Traceback" not in project.story()
