@@ -51,6 +51,7 @@ class Settings:
     metrics_host: str = "localhost"
     metrics_port: int = 9090
     restarts: Path | None = None  # the supervisor's file, see workers.restarts
+    stages: tuple[tuple[str, str], ...] = ()  # of this node, see workers.progress
     figures: Figures = field(default_factory=Figures, compare=False, repr=False)  # of this process
 
     @property
