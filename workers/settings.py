@@ -47,6 +47,7 @@ class Settings:
     rpc_upstream: str | None = None  # URL of another node, for what this one cannot answer
     rpc_cors: bool = False  # pages of any origin may ask
     rpc_workers: int = 1  # processes that share the HTTP port
+    readiness_block_tolerance: int = 6  # so far behind ``/ready/sync`` still says yes
     passport: Passport | None = None  # for a broker on another machine
     metrics_host: str = "localhost"
     metrics_port: int = 9090

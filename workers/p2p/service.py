@@ -146,6 +146,7 @@ def _status(
         values["faults"] = syncer.verdicts.faults
         values["stuck"] = syncer.obstacle.line
         values["last_faults"] = syncer.verdicts.last_faults.rows()
+        values["window_bytes"] = syncer.window_bytes()
         values["requests_under_way"] = syncer.asked.under_way
     if target is not None:
         values["target"] = target

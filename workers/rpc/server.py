@@ -1,4 +1,4 @@
-"""The node's HTTP server: ``/status``, ``/health`` and JSON-RPC at a path for each version.
+"""The node's HTTP server: the status page, what probes ask, and JSON-RPC at a path for each version.
 
 Everything runs in one thread but questions to the broker and to an upstream node, since a Reader belongs to one
 thread. Nothing that is asked of it takes long by itself: see ``events.PAGE_SECONDS`` and the bounds of lists.
@@ -16,14 +16,17 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
+from workers.rpc import probes
 from workers.rpc.jsonrpc import Service, refusal
+from workers.rpc.page import routes as page
+from workers.rpc.page.stream import Streams
 from workers.rpc.specs import SPECS, paths
 from workers.rpc.upstream import Upstream
 from workers.rpc.watch import Watch
@@ -48,16 +51,19 @@ def main(settings: Settings, link: Link) -> None:
     bound = _bind(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
+    streams = Streams(watch, lambda client: server.cut(client))
     config = uvicorn.Config(
-        application(watch),
+        application(watch, streams),
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # whom a connection is with is what its socket says
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
         lifespan="on",
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     server = _Server(config)
+    server.when_stopping = streams.close
     watch.when_lost = lambda: setattr(server, "should_exit", True)
     log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
     try:
@@ -73,6 +79,8 @@ def main(settings: Settings, link: Link) -> None:
 
 class _Server(uvicorn.Server):
     """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
+
+    when_stopping: Callable[[], None]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,15 +102,20 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(0):
             await asyncio.sleep(TICK_SECONDS)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking connections and let those end that are there."""
+        self.when_stopping()
+        await super().shutdown(sockets)
 
-def application(watch: Watch) -> Starlette:
+    def cut(self, client: object) -> None:
+        """End the connections of ``client``, with what they have still to read."""
+        for connection in list(self.server_state.connections):
+            if client is not None and getattr(connection, "client", None) == client:
+                connection.transport.abort()
+
+
+def application(watch: Watch, streams: Streams) -> Starlette:
     """Build the application that answers from ``watch``."""
-
-    async def status(_: Request) -> Response:
-        return JSONResponse(watch.status())
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
 
     settings = watch.settings
     upstream = None if settings.rpc_upstream is None else Upstream(settings.rpc_upstream)
@@ -138,8 +151,8 @@ def application(watch: Watch) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/status", status),
-            Route("/health", health),
+            *probes.routes(watch),
+            *page.routes(streams),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
         ],
         middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
