@@ -53,7 +53,7 @@ def board(watch: Watch) -> dict[str, Any]:
         "target": watch.heard(),
         "percent": None if progress is None else progress.percent,
         "eta_seconds": None if progress is None else progress.eta_seconds,
-        "blocks_per_second": status["blocks_per_second"],
+        "blocks_per_second": 0.0 if progress is None else progress.blocks_per_second,
         "peers": status["peers"],
         "stages": _stages(watch, progress),
         "at": round(time(), 1),
@@ -81,7 +81,8 @@ def _says(status: dict[str, Any], progress: Progress | None, watch: Watch) -> st
     source = "peer" if status["role"] == "peer" else "gateway"
     match _state(status, progress, watch):
         case "stuck":
-            return str(progress.stuck) if progress is not None else ""
+            why = "" if progress is None else progress.stuck or ""
+            return why[:1].upper() + why[1:]
         case "syncing":
             return _slow(progress)
         case "head":
