@@ -18,12 +18,13 @@ from tests import installing
 from tests.installing import Missing
 
 PROGRAM = PACKAGE = "chromium"
+MODULES = ("playwright", "axe_playwright_python")
 FONTS = "fonts-dejavu-core"  # without any, a page has no letters
 INSTALL_SECONDS = 300
 POLL_SECONDS = 0.1
 MISSING = (
-    f"chromium or playwright is missing: run `make ops` as root on Debian, or install {PACKAGE} and "
-    "`pip install playwright`"
+    f"chromium or what drives it is missing: run `make ops` as root on Debian, or install {PACKAGE} and "
+    "`pip install -e '.[ops]'`"
 )
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 DESKTOP = {"width": 1280, "height": 900}
@@ -37,7 +38,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 def need() -> None:
     """Skip the test where Chromium or Playwright is not; in CI that is a failure."""
-    if shutil.which(PROGRAM) and find_spec("playwright"):
+    if shutil.which(PROGRAM) and all(map(find_spec, MODULES)):
         return
     if os.environ.get("CI") == "true":
         pytest.fail(MISSING)
@@ -79,6 +80,11 @@ class View:
     def text(self, selector: str) -> str:
         """The text of an element as it is shown."""
         found: str = self.page.inner_text(selector)
+        return found
+
+    def texts(self, selector: str) -> list[str]:
+        """The text of each such element."""
+        found: list[str] = self.page.locator(selector).all_inner_texts()
         return found
 
     def wait(self, selector: str, seconds: float = 30.0) -> None:

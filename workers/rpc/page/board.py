@@ -20,7 +20,7 @@ BADGES = {
 }  # ``Progress.slowest``: none of our stages
 SENDERS = {"peers": "peers", "gateway": "the gateway"}
 TITLES = {
-    "io": "Peer I/O",
+    "io": "P2P I/O",
     "fetch": "Fetch",
     "assemble": "Assemble",
     "verify": "Verify",
