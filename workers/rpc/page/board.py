@@ -78,7 +78,7 @@ def _state(status: dict[str, Any], progress: Progress | None, watch: Watch) -> s
 
 def _says(status: dict[str, Any], progress: Progress | None, watch: Watch) -> str:
     """The state in a sentence; it changes with the state, or with the reason, and not with each block."""
-    source = "peer" if status["role"] == "peer" else "gateway"
+    is_peer = status["role"] == "peer"
     match _state(status, progress, watch):
         case "stuck":
             why = "" if progress is None else progress.stuck or ""
@@ -86,9 +86,11 @@ def _says(status: dict[str, Any], progress: Progress | None, watch: Watch) -> st
         case "syncing":
             return _slow(progress)
         case "head":
-            return f"Every block that any {source} knows of is checked and stored."
+            who = "any peer" if is_peer else "the gateway"
+            return f"Every block that {who} knows of is checked and stored."
         case _:
-            return f"Waiting for the first {source} to say how long the chain is."
+            who = "a peer" if is_peer else "the gateway"
+            return f"Waiting for {who} to say how long the chain is."
 
 
 def _slow(progress: Progress | None) -> str:
