@@ -20,6 +20,7 @@ from node import pipeline, poison
 from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Child
+from node.teller import Teller
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
@@ -151,6 +152,7 @@ def run_broker(config: Config) -> int:
     config.check_broker()
     stop = begin(config, BROKER)
     config.make_folders()
+    figures, teller = Figures(), Teller(stages(config))
     try:
         listen = _listen(config, stop)
         if stop.asked():
@@ -162,7 +164,8 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            vitals=Figures().report,
+            vitals=lambda: figures.report() | teller.vitals(),
+            look=teller.look,
         )
     except EndpointError as error:
         log.error(str(error))

@@ -114,6 +114,7 @@ class _Feeder:
         self._attempt = time.time_ns() // 1_000_000  # above those of an earlier life
         self._paused_until = 0.0
         self._pauses = 0
+        self._unreachable = ""  # why, the last time
         self._look_at = 0.0
         self._at_head = False
         self._fork: Future[Common | None] | None = None
@@ -148,6 +149,7 @@ class _Feeder:
                 "window": self._window.blocks_held(),
                 "bytes": self._window.bytes_held(),
                 "requests": len(self._jobs),
+                "stuck": self._stuck(),
             }
         )
         figures = self._settings.figures
@@ -354,12 +356,20 @@ class _Feeder:
         if self._pauses == 0:
             log.warning(f"{error}; check --feeder-url and the network, trying again")
         self._pauses += 1
+        self._unreachable = str(error)
         self._paused_until = now + backoff(self._pauses, PAUSE_SECONDS, PAUSE_SECONDS_MAX)
 
     def _answered(self) -> None:
         if self._pauses:
             log.info("The gateway answers again", extra=fields(url=self._gateway.url))
         self._pauses = 0
+
+    def _stuck(self) -> str:
+        """Return in one line why the next block does not come, as far as the gateway is to blame."""
+        if self._pauses:
+            return self._unreachable
+        told = (text for number, text in reversed(self._told) if number == self._window.head + 1)
+        return next(told, "")
 
     def _tell_at_head(self) -> None:
         """One line when all that the gateway has is stored; again only after falling behind."""
