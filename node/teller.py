@@ -13,7 +13,9 @@ from workers.log import details, log
 from workers.progress import Progress, Sample, Stages, progress, sample
 
 SPAN_LOOKS = 13  # half a minute of the broker's looks: what speeds are measured over
-LATE_LOOKS = 4  # ten seconds of them: a block that is known for so long and has not come is worth a line
+LATE_LOOKS = (
+    4  # ten seconds of them: a block that is known for so long and has not come is worth a line
+)
 SAY_SECONDS = 10.0
 SAY_AGAIN_SECONDS_MAX = 600.0  # of what has not changed for long
 NEAR_BLOCKS = 3  # so far behind is as good as at the head while blocks come
@@ -29,8 +31,8 @@ class Teller:
         self._seen: Progress | None = None
         self._due = clock() + SAY_SECONDS
         self._pause = SAY_SECONDS
-        self._head: int | None = None  # that was said last
-        self._is_behind = False  # as was said last
+        self._said: Progress | None = None  # last
+        self._is_behind = True  # as was said last
 
     def vitals(self) -> dict[str, Any]:
         """Return what was seen last, as JSON knows it."""
@@ -41,10 +43,14 @@ class Teller:
         now = self._clock()
         self._looks.append(sample(figures, now))
         seen = self._seen = progress(self._looks[0], self._looks[-1], self._stages)
-        if self._is_behind and seen.target is not None and not seen.is_syncing and not seen.stuck:
+        if self._is_behind and self._is_at_head(seen) and (self._said or now >= self._due):
             self._say(seen, now, is_behind=False)
         elif now >= self._due and (seen.stuck or self._is_far(seen)):
             self._say(seen, now, is_behind=True)
+
+    @staticmethod
+    def _is_at_head(seen: Progress) -> bool:
+        return seen.target is not None and not seen.is_syncing and not seen.stuck
 
     def _is_far(self, seen: Progress) -> bool:
         if seen.target is None or not seen.is_syncing:
@@ -55,9 +61,9 @@ class Teller:
 
     def _say(self, seen: Progress, now: float, *, is_behind: bool) -> None:
         """Say it; as long as the head stands still, twice as late each time."""
-        stands = is_behind and self._is_behind and seen.head == self._head
+        stands = is_behind and self._said is not None and self._said.head == seen.head
         self._pause = min(2 * self._pause, SAY_AGAIN_SECONDS_MAX) if stands else SAY_SECONDS
-        self._due, self._head, self._is_behind = now + self._pause, seen.head, is_behind
+        self._due, self._said, self._is_behind = now + self._pause, seen, is_behind
         values = seen.as_json()
         del values["stages"]
         log.info(seen.line(), extra=details(**values))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BUSY_MIN = 0.5  # below it no stage is what blocks wait for: they wait for those that send them
+PEERS, GATEWAY = "peers", "gateway"
+FEEDER = "feeder"  # the row of a node whose blocks come from a gateway
 AT_HEAD = "at the head"
 UNKNOWN = "?"
 
@@ -45,7 +47,6 @@ class Sample:
     target: int | None
     peers: int
     stuck: str
-    asks_peers: bool  # whether it is peers that the blocks come from
     queues: Mapping[str, Queue]
     work: Mapping[str, Work]  # by process
 
@@ -74,6 +75,7 @@ class Progress:
     percent: float | None
     blocks_per_second: float
     eta_seconds: float | None
+    source: str  # "peers" or "gateway": where the blocks come from
     peers: int
     stages: tuple[StageProgress, ...]
     slowest: str | None
@@ -96,9 +98,10 @@ class Progress:
         parts = [UNKNOWN if self.percent is None else f"{self.percent:.1f} %", self._blocks()]
         if self.is_syncing:
             parts += [f"{_rate(self.blocks_per_second)} blk/s", f"ETA {_time(self.eta_seconds)}"]
-        elif self.target is not None:
+        elif self.target is not None and not self.stuck:
             parts.append(AT_HEAD)
-        parts.append(f"{self.peers} peer{'' if self.peers == 1 else 's'}")
+        if self.peers or self.source == PEERS:
+            parts.append(f"{self.peers} peer{'' if self.peers == 1 else 's'}")
         if self.stuck:
             parts.append(f"stuck: {self.stuck}")
         elif self.is_syncing and self.slowest:
@@ -122,14 +125,12 @@ def sample(
     targets = [target, *_said(statuses, "hera_sync_best_known_block")]
     targets += [_count(status.get("target")) for status in statuses.values()]
     found = head if head is not None else _highest(heads)
-    asks = [status for status in statuses.values() if "stuck" in status and "peers" in status]
     return Sample(
         at=at,
         head=found,
         target=_highest([found, *targets]),
         peers=max((_count(status.get("peers")) or 0 for status in statuses.values()), default=0),
         stuck=next((s for status in statuses.values() if (s := _text(status.get("stuck")))), ""),
-        asks_peers=bool(asks),
         queues={name: _queue(record) for name, record in _records(stats, "topics")},
         work={name: _work(name, status) for name, status in statuses.items()},
     )
@@ -141,6 +142,7 @@ def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
     height, was = _height(now.head), _height(before.head)
     speed = max(0, height - was) / seconds if seconds > 0 else 0.0
     left = None if now.target is None else now.target + 1 - height
+    source = GATEWAY if FEEDER in (name for name, _ in stages) else PEERS
     shown = tuple(_stage(name, topic, before, now) for name, topic in stages)
     return Progress(
         head=now.head,
@@ -148,10 +150,11 @@ def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
         percent=_percent(height, now.target),
         blocks_per_second=round(speed, 2),
         eta_seconds=_eta(left, speed),
+        source=source,
         peers=now.peers,
         stages=shown,
-        slowest=_slowest(shown, now.asks_peers) if left else None,
-        stuck=_stuck(before, now, bool(left)),
+        slowest=_slowest(shown, source) if left else None,
+        stuck=_stuck(before, now, source, bool(left)),
     )
 
 
@@ -198,20 +201,20 @@ def _grown(before: Work | None, now: Work, what: str) -> float:
     return grown if grown >= 0 else value
 
 
-def _slowest(stages: Sequence[StageProgress], asks_peers: bool) -> str | None:
+def _slowest(stages: Sequence[StageProgress], source: str) -> str:
     busiest = max(stages, key=lambda stage: stage.busy, default=None)
     if busiest is not None and busiest.busy >= BUSY_MIN:
         return busiest.name
-    return "peers" if asks_peers else "gateway"
+    return source
 
 
-def _stuck(before: Sample, now: Sample, is_behind: bool) -> str | None:
+def _stuck(before: Sample, now: Sample, source: str, is_behind: bool) -> str | None:
     """Say why the head stands still: in its source's words, or by what is seen from here."""
     if now.stuck:
         return now.stuck
     if now.head != before.head:
         return None
-    if now.asks_peers and now.peers == 0:
+    if source == PEERS and now.peers == 0:
         return "no peers: is --p2p-peers right, and can they be reached?"
     full = [name for name, queue in now.queues.items() if _is_full(queue)] if is_behind else []
     return f"queue full: {', '.join(full)}" if full else None

@@ -84,20 +84,18 @@ def test_a_stage_is_busy_while_one_message_takes_long() -> None:
     assert (found.stages[2].busy, found.slowest) == (0.95, "commit")
 
 
-@pytest.mark.parametrize(("asks_peers", "slowest"), [(True, "peers"), (False, "gateway")])
-def test_where_no_stage_is_busy_blocks_wait_for_those_who_send_them(
-    asks_peers: bool, slowest: str
-) -> None:
-    before, now = looks(stats(1), stats(2))
-    if not asks_peers:
-        status = {"series": {"hera_sync_best_known_block": {"": 500}}}
-        for_feeder = {**stats(2), "workers": {"feeder": {"status": status}}}
-        now = sample(for_feeder, 110.0)
+@pytest.mark.parametrize(("row", "source"), [("p2p", "peers"), ("feeder", "gateway")])
+def test_where_no_stage_is_busy_blocks_wait_for_those_who_send_them(row: str, source: str) -> None:
+    found = progress(*looks(stats(1), stats(2)), ((row, ""), *STAGES[1:]))
 
-    found = progress(before, now, STAGES)
+    assert (found.source, found.slowest) == (source, source)
+    assert found.line().endswith(f"slowest: {source}")
 
-    assert found.slowest == slowest
-    assert found.line().endswith(f"slowest: {slowest}")
+
+def test_peers_are_not_spoken_of_where_there_are_to_be_none() -> None:
+    found = progress(*looks(stats(1, peers=0), stats(2, peers=0)), (("feeder", ""),))
+
+    assert "peer" not in found.line()
 
 
 def test_at_the_head_nothing_is_slow_and_nothing_is_left() -> None:
