@@ -168,7 +168,7 @@ def test_an_empty_node_knows_nothing_and_says_so() -> None:
     found = progress(sample({}, 0.0), sample({}, 1.0), STAGES)
 
     assert (found.head, found.target, found.percent, found.eta_seconds) == (None, None, None, None)
-    assert found.line() == "? | block none/? | 0 peers"
+    assert found.line().startswith("? | block none/? | 0 peers | stuck: no peers")
 
 
 def test_what_has_another_form_than_expected_is_not_believed() -> None:
