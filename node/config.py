@@ -101,11 +101,7 @@ class Config:
     @property
     def run_folder(self) -> Path:
         """The folder of the processes' sockets: ``run`` in the database, or a short one for a long path."""
-        inside = self.db_path / "run"
-        if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
-            return inside
-        digest = sha256(os.fsencode(self.db_path)).hexdigest()[:16]
-        return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
+        return run_folder(self.db_path)
 
     @property
     def broker(self) -> str:
@@ -116,6 +112,13 @@ class Config:
     def restarts_file(self) -> Path:
         """Where the supervisor says how often it started each process again (``workers.restarts``)."""
         return self.run_folder / "restarts.json"
+
+    @property
+    def role(self) -> str:
+        """What the node is to others: peer, feeder (a peer that follows a gateway), or gateway (no peer at all)."""
+        if not self.p2p:
+            return "gateway"
+        return "feeder" if self.p2p_feeder_node else "peer"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -361,6 +364,15 @@ def load(
             values[name] = _Value(environ[variable(name)], variable(name))
     values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
     return _build(_Values(values), cwd or Path.cwd())
+
+
+def run_folder(db_path: Path) -> Path:
+    """Return the folder of the sockets of the node on ``db_path``, an absolute path."""
+    inside = db_path / "run"
+    if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
+        return inside
+    digest = sha256(os.fsencode(db_path)).hexdigest()[:16]
+    return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
 
 
 def variable(name: str) -> str:

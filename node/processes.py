@@ -17,6 +17,7 @@ from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
 from node import pipeline, poison
+from node.banner import VERSION
 from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Child
@@ -153,6 +154,8 @@ def run_broker(config: Config) -> int:
     stop = begin(config, BROKER)
     config.make_folders()
     figures, teller = Figures(), Teller(stages(config))
+    node = {"version": VERSION, "network": config.network.name}
+    node |= {"chain_id": config.network.chain_id, "role": config.role}
     try:
         listen = _listen(config, stop)
         if stop.asked():
@@ -164,7 +167,7 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            vitals=lambda: figures.report() | teller.vitals(),
+            vitals=lambda: figures.report() | teller.vitals() | {"node": node},
             look=teller.look,
         )
     except EndpointError as error:

@@ -5,12 +5,13 @@ What processes say of themselves is only believed where it has the form that is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 BUSY_MIN = 0.5  # below it no stage is what blocks wait for: they wait for those that send them
 PEERS, GATEWAY = "peers", "gateway"
 FEEDER = "feeder"  # the row of a node whose blocks come from a gateway
+OBSERVER = "status-"  # how the name of who only looks begins: it is no process of the node
 AT_HEAD = "at the head"
 UNKNOWN = "?"
 
@@ -64,6 +65,9 @@ class StageProgress:
     bytes_max: int
     rate: float
     busy: float
+
+
+STAGE_FIELDS = {field.name for field in fields(StageProgress)}
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,28 @@ def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
         peers=now.peers,
         stages=shown,
         slowest=_slowest(shown, source) if left else None,
-        stuck=_stuck(before, now, source, bool(left)),
+        stuck=_stuck(before, now, source, stages),
+    )
+
+
+def progress_of(status: Mapping[str, Any]) -> Progress:
+    """Return what a node's status says of its progress, as far as it says so; it may be of another version."""
+    said = _map(status.get("progress"))
+    listed = said.get("stages")
+    stages = list(map(_map, listed)) if isinstance(listed, list) else []
+    head = _count(_map(status.get("head")).get("number"))
+    target = _count(status.get("target"))
+    return Progress(
+        head=head,
+        target=target,
+        percent=_percent(_height(head), target),
+        blocks_per_second=_seconds(status.get("blocks_per_second")),
+        eta_seconds=_seconds(said["eta_seconds"]) if said.get("eta_seconds") else None,
+        source=_text(said.get("source")) or PEERS,
+        peers=_count(status.get("peers")) or 0,
+        stages=tuple(StageProgress(**stage) for stage in stages if set(stage) == STAGE_FIELDS),
+        slowest=_text(said.get("slowest")) or None,
+        stuck=_text(status.get("stuck")) or None,
     )
 
 
@@ -185,6 +210,10 @@ def _stage(name: str, topic: str, before: Sample, now: Sample) -> StageProgress:
     )
 
 
+def _runs(name: str, look: Sample) -> bool:
+    return any(_row(process, work, name) for process, work in look.work.items())
+
+
 def _row(process: str, work: Work, name: str) -> bool:
     """Whether a process is of row ``name``: a stage says so, a source is called so."""
     if work.stage:
@@ -208,15 +237,18 @@ def _slowest(stages: Sequence[StageProgress], source: str) -> str:
     return source
 
 
-def _stuck(before: Sample, now: Sample, source: str, is_behind: bool) -> str | None:
+def _stuck(before: Sample, now: Sample, source: str, stages: Stages) -> str | None:
     """Say why the head stands still: in its source's words, or by what is seen from here."""
+    missing = [name for name, _ in stages if not any(_runs(name, look) for look in (before, now))]
+    if missing and now.head == before.head:
+        return f"no process runs for {', '.join(missing)}: the log says why"
     if now.stuck:
         return now.stuck
     if now.head != before.head:
         return None
     if source == PEERS and now.peers == 0:
         return "no peers: is --p2p-peers right, and can they be reached?"
-    full = [name for name, queue in now.queues.items() if _is_full(queue)] if is_behind else []
+    full = [name for name, queue in now.queues.items() if _is_full(queue)]
     return f"queue full: {', '.join(full)}" if full else None
 
 

@@ -33,6 +33,7 @@ class Scene:
             p2p_status = {"peers": 8, "stuck": "", "target": target} | p2p
             commit = {"stage": "commit", "series": {"hera_chain_head_block": {"": number}}}
             workers = {"p2p": {"status": p2p_status}, "commit": {"status": commit}}
+            workers["verify-1"] = {"status": {"stage": "verify"}}
             self.teller.look({"workers": workers, "topics": {}})
         return [record.getMessage() for record in self._caplog.records]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workers.progress import Sample, progress, sample
+from workers.progress import Sample, progress, progress_of, sample
 
 STAGES = (("p2p", ""), ("verify", "blocks.assembled"), ("commit", "blocks.verified"))
 
@@ -168,7 +168,33 @@ def test_an_empty_node_knows_nothing_and_says_so() -> None:
     found = progress(sample({}, 0.0), sample({}, 1.0), STAGES)
 
     assert (found.head, found.target, found.percent, found.eta_seconds) == (None, None, None, None)
-    assert found.line().startswith("? | block none/? | 0 peers | stuck: no peers")
+    assert found.line() == (
+        "? | block none/? | 0 peers | stuck: no process runs for p2p, verify, commit: the log says why"
+    )
+
+
+def test_a_process_that_is_just_started_anew_is_not_missed() -> None:
+    before, now = stats(5), stats(5)
+    del now["workers"]["commit"]
+
+    assert progress(*looks(before, now), STAGES).stuck is None
+    assert "commit" in (progress(*looks(now, now), STAGES).stuck or "")
+
+
+def test_what_was_told_as_json_is_read_again() -> None:
+    found = progress(*looks(stats(5), stats(6, busy=1.0)), STAGES)
+    told = found.as_json()
+    status = {
+        "head": {"number": found.head},
+        "target": found.target,
+        "blocks_per_second": found.blocks_per_second,
+        "peers": found.peers,
+        "stuck": found.stuck,
+        "progress": told,
+    }
+
+    assert progress_of(status) == found
+    assert progress_of({**status, "progress": None}).line().startswith(found.line()[:20])
 
 
 def test_what_has_another_form_than_expected_is_not_believed() -> None:
