@@ -125,12 +125,23 @@ def broker(ctx: click.Context, /, **_: str | None) -> None:
 
 
 @cli.command()
-def genp2pkeypair() -> None:
-    """Draw a key pair for --p2p-private-key and print it with its PeerID."""
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the private key in FILE, for this user alone, and do not print it.",
+)
+def genp2pkeypair(out: Path | None) -> None:
+    """Draw a key pair for --p2p-private-key, or --p2p-private-key-file, and print it with its PeerID."""
+    from node import key_file
     from workers.p2p import keys
 
-    pair = keys.generate()
-    click.echo(f"P2P Private Key: {pair.private_hex}")
+    try:
+        pair = keys.generate() if out is None else key_file.write(out)
+    except ConfigError as error:
+        _refuse(str(error))
+    if out is None:
+        click.echo(f"P2P Private Key: {pair.private_hex}")
     click.echo(f"P2P Public Key: {pair.public_hex}")
     click.echo(f"P2P PeerID: {pair.peer_id}")
 

@@ -16,7 +16,7 @@ from broker import curve, router
 from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
-from node import pipeline, poison
+from node import key_file, pipeline, poison
 from node.banner import VERSION
 from node.config import Config, ConfigError
 from node.public_key import public_key
@@ -94,7 +94,8 @@ def children(config: Config) -> tuple[Child, ...]:
             is_numbered = count > 1 or row is pipeline.VERIFY
             name = f"{row.name}-{index}" if is_numbered else row.name
             argv = _command("worker", row.name, "--name", name)
-            found.append(Child(name, argv, stops=order.get(row.name, 0)))
+            stops = order.get(row.name, 0)
+            found.append(Child(name, argv, stops=stops, environ=config.secrets(row.name)))
     return tuple(found)
 
 
@@ -118,6 +119,8 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         raise ConfigError("worker p2p needs --p2p")
     if name == pipeline.P2P.name and config.p2p_feeder_node:
         row = pipeline.P2P_SERVE
+    if name == pipeline.P2P.name:
+        config = key_file.known(config)
     if config.broker_elsewhere is not None:
         instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
         _check_elsewhere(config, name)
