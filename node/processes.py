@@ -16,10 +16,12 @@ from broker import curve, router
 from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
-from node import pipeline, poison
+from node import key_file, pipeline, poison
+from node.banner import VERSION
 from node.config import Config, ConfigError
 from node.public_key import Wait, public_key
 from node.supervisor import Child
+from node.teller import Teller
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
@@ -93,7 +95,8 @@ def children(config: Config) -> tuple[Child, ...]:
             is_numbered = count > 1 or row is pipeline.VERIFY
             name = f"{row.name}-{index}" if is_numbered else row.name
             argv = _command("worker", row.name, "--name", name)
-            found.append(Child(name, argv, stops=order.get(row.name, 0)))
+            stops = order.get(row.name, 0)
+            found.append(Child(name, argv, stops=stops, environ=config.secrets(row.name)))
     return tuple(found)
 
 
@@ -109,18 +112,9 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
 
     ``instance`` tells it from others of its row; of another machine it is unlike any other if absent.
     """
-    by_name = {row.name: row for row in every_row()}
-    row = by_name.get(name)
-    if row is None:
-        raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
-    if name == pipeline.P2P.name and not config.p2p:
-        raise ConfigError("worker p2p needs --p2p")
-    if name == pipeline.P2P.name and config.p2p_feeder_node:
-        row = pipeline.P2P_SERVE
-    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
-        raise ConfigError(
-            "worker feeder beside --p2p needs --p2p-feeder-node, for p2p too: blocks have one source"
-        )
+    row = _row_of(config, name)
+    if name == pipeline.P2P.name:
+        config = key_file.known(config)
     if config.broker_elsewhere is not None:
         instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
         _check_elsewhere(config, name)
@@ -143,6 +137,21 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         return EX_IOERR if isinstance(error, DiskFull) else EX_CONFIG
 
 
+def _row_of(config: Config, name: str) -> Row:
+    by_name = {row.name: row for row in every_row()}
+    if name not in by_name:
+        raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
+    if name == pipeline.P2P.name and not config.p2p:
+        raise ConfigError("worker p2p needs --p2p")
+    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
+        raise ConfigError(
+            "worker feeder beside --p2p needs --p2p-feeder-node, for p2p too: blocks have one source"
+        )
+    if name == pipeline.P2P.name and config.p2p_feeder_node:
+        return pipeline.P2P_SERVE
+    return by_name[name]
+
+
 def _check_elsewhere(config: Config, name: str) -> None:
     """Find out before anything is waited for what a worker on another machine lacks; ConfigError."""
     config.passport(None)
@@ -158,6 +167,9 @@ def run_broker(config: Config) -> int:
     stop = begin(config, BROKER)
     config.make_folders()
     notify = Notify(os.environ)
+    figures, teller = Figures(), Teller(stages(config))
+    node = {"version": VERSION, "network": config.network.name}
+    node |= {"chain_id": config.network.chain_id, "role": config.role}
     try:
         listen = _listen(config, _told(stop, notify))
         if stop.asked():
@@ -169,8 +181,9 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            vitals=Figures().report,
             turned=lambda router: notify.turn(lambda: line(router.counts())),
+            vitals=lambda: figures.report() | teller.vitals() | {"node": node},
+            look=teller.look,
         )
         notify.stopping()
     except EndpointError as error:

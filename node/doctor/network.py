@@ -206,10 +206,14 @@ def _stored_genesis(config: Config) -> bytes | None:
 
 
 def _gateway(config: Config) -> Gateway:
-    """The node's gateway, asked once: the way to wait for another try is closed."""
-    once = threading.Event()
-    once.set()
-    return Gateway(config.feeder_url or config.network.feeder_url, once)
+    """The node's gateway, asked once a question."""
+    return Gateway(
+        config.feeder_url or config.network.feeder_url,
+        threading.Event(),
+        api_key=config.gw_api_key,
+        timeouts_s=config.gw_timeout[:1],
+        tries_max=1,
+    )
 
 
 def _needs_gateway(config: Config) -> bool:
