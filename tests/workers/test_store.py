@@ -543,6 +543,40 @@ def test_a_reader_follows_across_writers_that_come_and_go(
     reader.close()
 
 
+def test_a_view_that_stands_still_beside_a_writer_that_writes_is_opened_anew(
+    tmp_path: Path, chain: list[BlockVerified], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(tmp_path, CHAIN)
+    writer.store(chain[0])
+    reader = Reader(tmp_path)
+    opened: list[Reader] = []
+    open_anew = Reader._open_anew
+
+    def stand_still(_: rocks.Rocks) -> None:
+        """As RocksDB was seen to: it says that it has caught up, and has not."""
+
+    def open_again(reader: Reader) -> None:
+        opened.append(reader)
+        open_anew(reader)
+
+    monkeypatch.setattr(rocks.Rocks, "catch_up", stand_still)
+    monkeypatch.setattr(Reader, "_open_anew", open_again)
+    reader.refresh()
+    for block in chain[1:3]:
+        writer.store(block)
+    patient = time.monotonic() + 20
+    while reader.head() != head_of(chain[2]):
+        assert time.monotonic() < patient
+        reader.refresh()
+    for _ in range(100):
+        reader.refresh()
+    assert len(opened) == 1
+    assert reader.part(Component.HEADERS, 2) == chain[2].header
+
+    writer.close()
+    reader.close()
+
+
 def test_a_reader_turns_to_the_store_that_was_made_in_place_of_its_own(
     tmp_path: Path, chain: list[BlockVerified]
 ) -> None:

@@ -53,10 +53,22 @@ class View:
             return False
         return True
 
+    def written(self) -> tuple[int, int]:
+        """Return how far the writer's log reaches: number and bytes of the newest file that is not empty."""
+        sizes = {int(log.stem): _size(log) for log in self.rocks.path.glob("[0-9]*.log")}
+        return max(((number, size) for number, size in sizes.items() if size), default=(0, 0))
+
     def close(self) -> None:
         """Release both."""
         self.rocks.close()
         self._private.remove()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the writer needs it no more
+        return 0
 
 
 def exists(db_path: Path) -> bool:

@@ -6,6 +6,7 @@ A RocksDB secondary instance; nothing is written into the database itself. A Rea
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic
 
 from starknet.wire.delimited import split
 from starknet.wire.parse import MalformedMessage, parse
@@ -32,6 +33,7 @@ from workers.store.schema import (
 )
 
 TORN_TRIES_MAX = 20
+FROZEN_SECONDS = 1.0  # that the writer's log may reach beyond what the view shows
 
 
 class Reader:
@@ -42,6 +44,9 @@ class Reader:
         self._figures = figures or Figures()
         self._view: View | None = None
         self._whole: Head | None = None  # the head whose block was seen to be all there
+        self._shown: Head | None = None  # by the last refresh
+        self._shown_from = (0, 0)  # how far the writer's log reached when that was first shown
+        self._behind_since: float | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -51,12 +56,38 @@ class Reader:
         them, the head may be there before its block is: such a view is never shown, it catches up once more.
         """
         with self._figures.timed("hera_store_read_duration_seconds", op="refresh"):
-            for _ in range(TORN_TRIES_MAX):
-                if self._view is None or not self._view.follow():
-                    self._open_anew()
-                if self._is_whole():
-                    return
-            self._open_anew()
+            written = self._written()
+            self._catch_up()
+            if self._is_frozen(written):
+                self._open_anew()
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        for _ in range(TORN_TRIES_MAX):
+            if self._view is None or not self._view.follow():
+                self._open_anew()
+            if self._is_whole():
+                return
+        self._open_anew()
+
+    def _is_frozen(self, written: tuple[int, int]) -> bool:
+        """Whether the view has long not shown what the writer's log holds; ``written`` is as before the catching up.
+
+        A view that was opened beside a writer which had just been killed and started again was seen to stand still
+        for ever, while RocksDB said each time that it had caught up.
+        """
+        head, now = self.head(), monotonic()
+        if head != self._shown:
+            self._shown, self._shown_from = head, self._written()
+            self._behind_since = None
+        elif written <= self._shown_from:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = now
+        return self._behind_since is not None and now - self._behind_since >= FROZEN_SECONDS
+
+    def _written(self) -> tuple[int, int]:
+        return (0, 0) if self._view is None else self._view.written()
 
     def _open_anew(self) -> None:
         if exists(self._db_path):
@@ -64,6 +95,7 @@ class Reader:
             self._close_view()
             self._view = fresh
             self._whole = None
+            self._shown_from, self._behind_since = self._written(), None
 
     def _is_whole(self) -> bool:
         head = self.head()
