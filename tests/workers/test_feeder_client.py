@@ -81,9 +81,9 @@ GARBAGE: dict[str, tuple[Do, str]] = {
     "a list": (faulty.body(b"[1]"), "get_signature is not a JSON object"),
     "deep": (faulty.body(b"[" * 500_000), "get_signature is not JSON"),
     "a long number": (faulty.body(b"1" * 10_000), "get_signature is not JSON"),
-    "values": (faulty.body(b"[" + b"{}," * (1 << 20) + b"{}]"), "has more than 2097152 values"),
-    "endless": (faulty.endless, "get_signature is longer than 64 MiB"),
-    "a gzip bomb": (faulty.bomb(200 << 20), "get_signature is longer than 64 MiB"),
+    "values": (faulty.body(b"[" + b"{}," * (1 << 19) + b"{}]"), "has more than 1048576 values"),
+    "endless": (faulty.endless, "get_signature is longer than 32 MiB"),
+    "a gzip bomb": (faulty.bomb(200 << 20), "get_signature is longer than 32 MiB"),
     "half a gzip": (
         faulty.body(gzip.compress(SIGNATURE)[:-9], Content_Encoding="gzip"),
         "get_signature ends in the middle of its gzip data",

@@ -133,7 +133,7 @@ def test_a_gateway_that_lost_blocks_is_said_and_waited_for(
         assert behind.nothing_comes(0.5)
         chain.end = None
         store(behind, writer, range(8, LENGTH))
-        until(lambda: "The gateway has our last block again" in told.messages)
+        until(lambda: "The gateway is as far as we are again" in told.messages)
     assert complaints(told) == [
         "The gateway went back: its last block is 4, ours is 7; staying at ours"
     ]
@@ -235,3 +235,21 @@ def test_a_class_that_a_lower_block_asks_for_is_waited_for() -> None:
     first.step = Step.READY
     assert not window.is_class_coming(second)
     assert (window.class_frame(8), window.class_frame(9)) == (b"class", None)
+
+
+def test_a_block_that_comes_between_two_questions_is_no_trouble(
+    devnet: Devnet, tmp_path: Path, told: pytest.LogCaptureFixture
+) -> None:
+    chain = Odd(Generated(devnet))
+    with served(chain) as url, faulty.faulty(url) as gateway:
+
+        def late(request: faulty.Request) -> None:
+            chain.end = 5 if "get_state_update" in request.path else None
+            faulty.honestly(request)
+            if "get_block?blockNumber=5" in request.path:
+                gateway.do = None
+
+        gateway.do = late
+        with bench(gateway.url, tmp_path, devnet.network()) as behind:
+            behind.receive_all(range(LENGTH))
+    assert complaints(told) == []

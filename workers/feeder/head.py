@@ -37,7 +37,7 @@ class Head:
     def _count_behind(self, number: int, head: int) -> None:
         if number >= head:
             if self._behind > 1:
-                log.info("The gateway has our last block again", extra=fields(number=number))
+                log.info("The gateway is as far as we are again", extra=fields(number=number))
             self._behind = 0
             return
         self._behind += 1
