@@ -3,6 +3,7 @@
 import gzip
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from tests.faulty import Do, Faulty
 from workers.feeder import limit
 from workers.feeder.client import BadAnswer, Gateway, NotThere, Unreachable, fetch_public_key
 from workers.feeder.limit import Limit, seconds_of
+from workers.feeder.transfer import BODY_BYTES_MAX
 from workers.metrics import JOIN, Figures
 
 SIGNATURE = b'{"block_hash": "0x1", "signature": ["0x1", "0x2"]}'
@@ -83,7 +85,7 @@ GARBAGE: dict[str, tuple[Do, str]] = {
     "a long number": (faulty.body(b"1" * 10_000), "get_signature is not JSON"),
     "values": (faulty.body(b"[" + b"{}," * (1 << 19) + b"{}]"), "has more than 1048576 values"),
     "endless": (faulty.endless, "get_signature is longer than 32 MiB"),
-    "a gzip bomb": (faulty.bomb(200 << 20), "get_signature is longer than 32 MiB"),
+    "a gzip bomb": (faulty.bomb(64 << 20), "get_signature is longer than 32 MiB"),
     "half a gzip": (
         faulty.body(gzip.compress(SIGNATURE)[:-9], Content_Encoding="gzip"),
         "get_signature ends in the middle of its gzip data",
@@ -273,3 +275,16 @@ def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
     assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     for nonsense in (None, "", "soon", "-1", "1.5.2", "١", "Wed, 21 Oct 99999999999 07:28:00 GMT"):
         assert seconds_of(nonsense) is None
+
+
+def test_a_gzip_bomb_is_unpacked_no_further_than_the_bound(server: Faulty) -> None:
+    server.do = faulty.bomb(64 << 20)
+    with Gateway(server.url, threading.Event(), timeouts_s=(20.0,)) as gateway:
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadAnswer):
+                gateway.signature(1)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < BODY_BYTES_MAX * 5 // 4
