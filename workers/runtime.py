@@ -7,6 +7,7 @@
 * nothing at all, for too long: the same (``workers.watchdog``).
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from workers.blame import fault_of
 from workers.errors import PeerFault, TryLater
 from workers.exits import EX_CONFIG, EX_OK, EX_SOFTWARE, EX_TEMPFAIL
 from workers.log import fields, log
-from workers.messages import Fault
+from workers.messages import GATEWAY, Fault
 from workers.metrics import Counters
 from workers.notify import Notify, line
 from workers.settings import Settings
@@ -140,7 +141,9 @@ def work(keeper: Keeper[Any], link: Link, delivery: Delivery[Any], counters: Cou
 
 
 def _say(fault: Fault) -> None:
-    log.warning(
+    is_gateways = set(fault.peers) == {GATEWAY}  # the feeder says so once, not for every block
+    log.log(
+        logging.DEBUG if is_gateways else logging.WARNING,
         "Peer broke a rule",
         extra=fields(
             rule=fault.rule,

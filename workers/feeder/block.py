@@ -54,16 +54,27 @@ class Fetched:
 def fetch(gateway: Gateway, number: int) -> Fetched | None:
     """Fetch one block; None beyond the gateway's head. Raises PartMissing and FeederError."""
     try:
-        block, state_update = gateway.block_with_state_update(number)
+        block, state_update = _block(gateway, number)
     except NotThere:
-        if gateway.has_block(number):
-            raise PartMissing(number, "the state update") from None
         return None
     try:
         signature = gateway.signature(number)
     except NotThere:
         raise PartMissing(number, "the signature") from None
     return convert(number, block, state_update, signature)
+
+
+def _block(gateway: Gateway, number: int) -> tuple[Json, Json]:
+    """Return a block and its state update; NotThere beyond the head, PartMissing where only the block is there."""
+    try:
+        return gateway.block_with_state_update(number)
+    except NotThere:
+        if not gateway.has_block(number):
+            raise
+    try:
+        return gateway.block_with_state_update(number)  # it may have come between the questions
+    except NotThere:
+        raise PartMissing(number, "the state update") from None
 
 
 def convert(number: int, block: Json, state_update: Json, signature: Json) -> Fetched:

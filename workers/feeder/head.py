@@ -37,11 +37,10 @@ class Head:
     def _count_behind(self, number: int, head: int) -> None:
         if number >= head:
             if self._behind > 1:
-                log.info("The gateway has our last block again", extra=fields(number=number))
+                log.info("The gateway is as far as we are again", extra=fields(number=number))
             self._behind = 0
             return
         self._behind += 1
         if self._behind == 2:
-            log.warning(
-                f"The gateway went back: its last block is {number}, ours {head}; staying at ours"
-            )
+            last = f"its last block is {number}" if number >= 0 else "it has no block"
+            log.warning(f"The gateway went back: {last}, ours is {head}; staying at ours")

@@ -4,7 +4,6 @@ The main thread owns link, store view and window; a few threads wait for the gat
 same way as a block from peers: nothing that the gateway says is believed.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,12 +16,12 @@ from broker.link import Delivery
 from starknet.felt import to_bytes32
 from workers.feeder.block import Fetched, PartMissing, assemble, fetch, fetch_classes
 from workers.feeder.client import FeederError, Gateway, Unreachable
-from workers.feeder.fork import Common, find_common
+from workers.feeder.fork import ForkSearch
 from workers.feeder.head import Head, Place
-from workers.feeder.trouble import Trouble, reason_of
+from workers.feeder.trouble import REASONS, Trouble, reason_of
 from workers.feeder.window import Entry, Step, Window
 from workers.log import fields, log
-from workers.messages import RETREAT_BLOCKS_MAX, BlockStored, BlocksUndone, Fault, Retreat
+from workers.messages import BlockStored, BlocksUndone, Fault, Retreat
 from workers.settings import Settings
 from workers.store.reader import Reader
 
@@ -117,7 +116,7 @@ class _Feeder:
         self._attempt = time.time_ns() // 1_000_000  # above those of an earlier life
         self._look_at = 0.0
         self._at_head = False
-        self._fork: Future[Common | None] | None = None
+        self._fork = ForkSearch(settings, gateway, reader, pool, self._trouble)
         self._retreat: Retreat | None = None  # until commit has taken the blocks back
         self._is_retreat_given = False
         self._oldest = 0  # what was stored by older attempts is of a chain that was left
@@ -126,7 +125,9 @@ class _Feeder:
         """Begin at the stored head."""
         self._look(time.monotonic())
         for origin in CLASS_ORIGINS:
-            self._settings.figures.count("hera_feeder_classes_total", 0, origin=origin)
+            self._count_classes(origin, 0)
+        for reason in REASONS:
+            self._settings.figures.count("hera_feeder_failures_total", 0, reason=reason)
         log.info(
             "Feeding blocks from a gateway",
             extra=fields(url=self._gateway.url, next=self._window.head + 1),
@@ -170,7 +171,7 @@ class _Feeder:
 
     def _patience(self, now: float) -> float:
         """How long the broker may be listened to before something else is due."""
-        if self._jobs or self._latest is not None or self._fork is not None:
+        if self._jobs or self._latest is not None or self._fork.under_way:
             return BUSY_SECONDS
         if self._window.ready():
             return FULL_SECONDS
@@ -206,53 +207,27 @@ class _Feeder:
             if entry is None or entry.step is not Step.GIVEN or fault.attempt < entry.attempt:
                 continue
             if fault.rule == OTHER_PARENT and number == self._window.head + 1:
-                self._look_for_fork()
-            if number == self._window.head + 1 or self._trouble.quiet():
-                text = f"gateway: block {number} breaks rule {fault.rule}: {fault.detail}"
-                self._trouble.tell(number, text, logging.ERROR)
+                self._look_for_fork(fault)  # which then says what it is
+            else:
+                self._trouble.lied(number, fault.rule, fault.detail)
             entry.classes.clear()
             self._window.failed(entry, time.monotonic())
 
     # ---- the gateway leaves our chain ------------------------------------------------------------
 
-    def _look_for_fork(self) -> None:
-        """Ask the gateway where its chain left the stored one."""
-        if self._fork is not None or self._retreat is not None:
-            return
-        self._reader.refresh()
-        head = self._window.head
-        numbers = range(max(0, head - RETREAT_BLOCKS_MAX), head + 1)
-        hashes = {number: self._reader.block_hash(number) for number in numbers}
-        stored = {number: known for number, known in hashes.items() if known is not None}
-        if stored:
-            self._fork = self._pool.submit(find_common, self._settings, self._gateway, stored)
-
     def _follow_fork(self) -> None:
         """Have commit take back what the gateway does not have any more, and begin anew below it."""
-        if self._fork is not None and self._fork.done():
-            fork, self._fork = self._fork, None
-            try:
-                common = fork.result()
-            except (FeederError, PartMissing) as error:
-                self._cannot_follow(f"the gateway left our chain: {error}")
-                return
-            if common is None:
-                text = f"the gateway shares none of our last {RETREAT_BLOCKS_MAX} blocks"
-                self._cannot_follow(f"{text}; staying")
-                return
-            if common.number < self._window.head:
-                log.warning(
-                    "The gateway left our chain: we follow",
-                    extra=fields(last_common=common.number, head=self._window.head),
-                )
-                self._attempt += 1
-                self._oldest = self._attempt
-                self._retreat = Retreat(self._attempt, common.number, common.block_hash)
+        common = self._fork.found(self._window.head)
+        if common is not None:
+            self._attempt += 1
+            self._oldest = self._attempt
+            self._retreat = Retreat(self._attempt, common.number, common.block_hash)
         if self._retreat is not None and not self._is_retreat_given:
             self._is_retreat_given = self._link.give(self._retreat)
 
-    def _cannot_follow(self, text: str) -> None:
-        self._trouble.tell(self._window.head + 1, text, logging.ERROR)
+    def _look_for_fork(self, fault: Fault | None = None) -> None:
+        if self._retreat is None:
+            self._fork.begin(self._window.head, fault)
 
     def _undone(self, number: int) -> None:
         self._retreat = None
@@ -409,10 +384,11 @@ class _Feeder:
 
     def _tell_at_head(self) -> None:
         """One line when all that the gateway has is stored; again only after falling behind."""
-        if self._window.at_head() and not self._at_head:
+        held = self._window.blocks_held()
+        if self._window.at_head() and held == 0 and not self._at_head:
             self._at_head = True
             log.info("At the gateway's head", extra=fields(number=self._window.head))
-        if self._window.blocks_held() > BEHIND_BLOCKS:
+        if held > BEHIND_BLOCKS:
             self._at_head = False
 
     # ---- feeder -> broker -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ connecting, and headers or a body that come drop by drop.
 import asyncio
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 
 CONNECTIONS_MAX = 8
-BODY_BYTES_MAX = 64 << 20  # as it comes, and unpacked
+BODY_BYTES_MAX = 32 << 20  # as it comes, and unpacked; a block as large as mainnet's has 3 MiB
+UNPACKED_BYTES = 1 << 20  # at a time
 STOP_SECONDS = 0.2  # how late a stop is noticed
 CLOSE_SECONDS_MAX = 3.0
 GZIP = 16 + zlib.MAX_WBITS
@@ -121,23 +122,26 @@ async def _read(response: httpx.Response) -> tuple[bytes, int]:
         raise Unreadable(f"is packed as {packing[:40]}, which was not asked for")
     unpacker = zlib.decompressobj(GZIP) if packing in PACKED else None
     body, came = bytearray(), 0
-    async for piece in response.aiter_raw():
-        came += len(piece)
-        body += piece if unpacker is None else _unpack(unpacker, piece, len(body))
-        if max(came, len(body)) > BODY_BYTES_MAX:
-            raise Unreadable(f"is longer than {BODY_BYTES_MAX >> 20} MiB")
+    async for sent in response.aiter_raw():
+        came += len(sent)
+        for piece in [sent] if unpacker is None else _unpacked(unpacker, sent):
+            body += piece
+            if max(came, len(body)) > BODY_BYTES_MAX:
+                raise Unreadable(f"is longer than {BODY_BYTES_MAX >> 20} MiB")
     if unpacker is not None and not unpacker.eof:
         raise Unreadable("ends in the middle of its gzip data")
     return bytes(body), came
 
 
-def _unpack(unpacker: "zlib._Decompress", piece: bytes, length: int) -> bytes:
-    if unpacker.eof:
-        raise Unreadable("goes on behind its gzip data")
-    try:
-        return unpacker.decompress(piece, BODY_BYTES_MAX + 1 - length)
-    except zlib.error as error:
-        raise Unreadable(f"is no gzip data: {error}") from None
+def _unpacked(unpacker: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
+    while packed:
+        if unpacker.eof:
+            raise Unreadable("goes on behind its gzip data")
+        try:
+            yield unpacker.decompress(packed, UNPACKED_BYTES)
+        except zlib.error as error:
+            raise Unreadable(f"is no gzip data: {error}") from None
+        packed = unpacker.unconsumed_tail
 
 
 def _is_loopback(url: str) -> bool:

@@ -7,6 +7,8 @@ from workers.log import fields, log
 
 PAUSE_SECONDS = 1.0  # without an answer from the gateway, doubled each time
 PAUSE_SECONDS_MAX = 30.0
+REASONS = ("timeout", "connection", "limited", "server", "refused", "malformed", "missing")
+"""Why a try failed, as it is counted."""
 TOLD_MAX = 256  # causes remembered so as not to be logged again
 
 
@@ -19,6 +21,7 @@ class Trouble:
         self._pauses = 0
         self._paused_for = ""
         self._told: dict[tuple[int, str], None] = {}
+        self._lies: dict[str, int] = {}  # rule -> block that was told to break it
 
     @property
     def line(self) -> str:
@@ -60,12 +63,15 @@ class Trouble:
         self._told[number, text] = None
         log.log(level, text, extra=fields(number=number))
 
-    def quiet(self) -> bool:
-        """Whether nothing was told that is still in the way."""
-        return not self._told
+    def lied(self, number: int, rule: str, detail: str) -> None:
+        """Tell of a block that failed a check; of others that break the same rule only once it is stored."""
+        if self._lies.setdefault(rule, number) == number:
+            text = f"gateway: block {number} breaks rule {rule}: {detail}"
+            self.tell(number, text, logging.ERROR)
 
     def stored(self, number: int) -> None:
         """Forget what was told about blocks up to ``number``."""
+        self._lies = {rule: block for rule, block in self._lies.items() if block > number}
         for told in [key for key in self._told if key[0] <= number]:
             del self._told[told]
 
