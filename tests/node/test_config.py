@@ -202,6 +202,7 @@ BAD = [
     ("pending-poll-interval", "2h", "to 3600s"),
     ("rpc-upstream", "localhost:9545", "no URL"),
     ("rpc-workers", "0", "from 1 to"),
+    ("readiness-block-tolerance", "-1", "from 0 to"),
     ("public-key", "0xzz", "no field element"),
     ("public-key", "0x" + "f" * 64, "no field element"),
     ("verify-workers", "257", "from 0 to"),
@@ -231,6 +232,12 @@ def test_what_json_rpc_is_told_reaches_its_process_and_no_log_has_a_key_in_a_url
     assert config.shown()["rpc-upstream"] == "other.example"
     assert "secret" not in str(config.shown())
     assert load({}, {}).settings(None).rpc_upstream is None
+
+
+def test_how_far_behind_is_ready_is_six_blocks_unless_told() -> None:
+    assert load({}, {}).settings(None).readiness_block_tolerance == 6
+    told = load({"readiness-block-tolerance": "20"}, {})
+    assert told.settings(None).readiness_block_tolerance == 20
 
 
 @pytest.mark.parametrize(
