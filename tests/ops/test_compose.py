@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from node import processes
 from node.banner import VERSION
+from node.monitoring.dashboards import SOURCE_UID
 from tests.ops.compose import FEEDER, NETWORK, NODE, Project, config, image_env, run
 from tests.ops.containers import ROOT, Machine, Mount, machine
+from tests.ops.prometheus import amtool, promtool
 from tests.process.nodes import wait_until
 from workers.p2p import keys
 
@@ -22,6 +25,7 @@ PROFILES = ("feeder", "monitoring")
 HEAD = 6  # of what is recorded: the classes of block 7 are not
 RPC = "http://rpc:6060"
 FILES = (NODE, NETWORK)
+COMPOSE = ROOT / "configs" / "compose"
 # What compose-lint finds and is meant to be so: images by tag, no limit of CPU (hashing takes what is there), and a
 # port for peers that is open to all.
 MEANT = {"CL-0019", "CL-0026", "CL-0005"}
@@ -105,13 +109,54 @@ def findings(told: Any) -> list[dict[str, Any]]:
 
 def test_the_dockerfile_is_clean_and_copies_every_room() -> None:
     assert run("hadolint", "Dockerfile") == (0, "", "")
-    text = (ROOT / "Dockerfile").read_text()
-    for needed in ("starknet", "broker", "workers", "node", "configs/networks", "setup.py"):
-        assert re.search(rf"^COPY .*{needed}", text, re.MULTILINE), needed
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE):
-        assert {f"!{name}" for name in line.split()} <= set(ignored), line
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(), re.MULTILINE)).split()
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    rooms = [name.rstrip("*") for name in setup["options.packages.find"]["include"].split()]
+    assert {name.split("/")[0] for name in copied} >= {*rooms, "setup.py", "setup.cfg"}
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {line[1:] for line in allowed if line.startswith("!")} == set(copied)
+    assert "*" in allowed
+
+
+def test_the_image_has_what_the_compose_files_count_on() -> None:
+    text = dockerfile()
+    made = re.findall(r"-m 0700 (.*)$", text, re.MULTILINE)[0].split()
+    mounted = {
+        volume["target"]
+        for file in FILES
+        for name, service in everything(file)["services"].items()
+        for volume in service.get("volumes", ())
+        if name not in MONITORING
+    }
+    assert mounted <= set(made)
     assert image_env() == {"HERA_DB_PATH": "/var/lib/hera"}
+    for line in ("USER 10001:10001", 'ENTRYPOINT ["hera"]', "STOPSIGNAL SIGTERM"):
+        assert f"\n{line}\n" in text
+    assert 'CMD ["hera", "healthcheck"]' in text
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+def test_what_watches_the_node_is_configured_for_it(tmp_path: Path) -> None:
+    services = everything(NODE)["services"]
+    for name in MONITORING:
+        for volume in services[name]["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
+    for file in (COMPOSE / "prometheus.yml", ROOT / "configs" / "prometheus" / "rules.yml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    for done in (
+        promtool("check", "config", str(tmp_path / "prometheus.yml")),
+        amtool("check-config", str(COMPOSE / "alertmanager.yml")),
+    ):
+        assert done.returncode == 0, done.stdout + done.stderr
+    scraping = (COMPOSE / "prometheus.yml").read_text()
+    assert {"metrics", "alertmanager"} == set(re.findall(r'targets: \["([a-z]+):', scraping))
+    source = (COMPOSE / "datasource.yml").read_text()
+    assert f"uid: {SOURCE_UID}\n" in source
+    assert "url: http://prometheus:9090\n" in source
 
 
 # ---- at work --------------------------------------------------------------------------------------------------------
