@@ -68,7 +68,7 @@ def test_the_nodes_of_a_network_know_the_first_by_name_and_peer_id(tmp_path: Pat
 
 def test_what_is_in_the_way_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "node1.toml").write_text('p2p-peers = "x"\n')
-    with pytest.raises(ConfigError, match="node1.toml holds no p2p-private-key: remove it"):
+    with pytest.raises(ConfigError, match=r"node1\.toml holds no p2p-private-key: remove it"):
         container_keys.network(tmp_path, [("feeder", 1), ("node1", 2)])
     other = tmp_path / "other"
     container_keys.node(tmp_path / "keys")
