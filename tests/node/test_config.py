@@ -164,6 +164,11 @@ def test_allowed_and_denied_networks_reach_the_worker() -> None:
     assert (told.allow, told.deny) == (("10.0.0.0/8", "::1/128"), ("10.9.0.0/16",))
 
 
+@pytest.mark.parametrize("text", ["localhost", "node1", "hera_node1", "n1.example.org.", "::1"])
+def test_a_host_is_an_address_or_a_name(text: str) -> None:
+    assert load({"http-host": text}, {}).http_host == text
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------
 
 BAD = [
@@ -172,6 +177,7 @@ BAD = [
     ("log-format", "xml", "console, json"),
     ("http", "maybe", "neither true nor false"),
     ("http-host", "a b", "neither an IP address nor a host name"),
+    ("http-host", "10.0.0.300", "neither an IP address nor a host name"),
     ("http-port", "0", "from 1 to 65535"),
     ("http-port", "65536", "from 1 to 65535"),
     ("http-port", "80x", "from 1 to 65535"),

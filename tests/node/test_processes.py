@@ -83,6 +83,11 @@ def test_the_p2p_worker_alone_needs_p2p() -> None:
         processes.run_worker(config_of(), "p2p", "p2p")
 
 
+def test_a_feeder_worker_is_refused_beside_a_p2p_worker_that_syncs() -> None:
+    with pytest.raises(ConfigError, match="blocks have one source"):
+        processes.run_worker(load({"p2p": "true"}, {}), "feeder")
+
+
 def test_rpc_processes_are_numbered_where_there_are_several() -> None:
     assert names(config_of(verify_workers="1", http="true", rpc_workers="3"))[-3:] == [
         *("rpc-1", "rpc-2", "rpc-3")

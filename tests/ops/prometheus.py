@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ from tests import installing
 from tests.installing import Missing
 from tests.process.nodes import answers, free_port, wait_until
 
-PROGRAMS = ("prometheus", "promtool")
-PACKAGE = "prometheus"
+PROGRAMS = ("prometheus", "promtool", "amtool")
+PACKAGES = ("prometheus", "prometheus-alertmanager")
 INSTALL_SECONDS = 300
-MISSING = f"prometheus and promtool are not on PATH: run `make ops` as root on Debian, or install {PACKAGE}"
+MISSING = (
+    f"not all of {', '.join(PROGRAMS)} are on PATH: run `make ops` as root on Debian, "
+    f"or install {' and '.join(PACKAGES)}"
+)
 
 
 def need() -> None:
@@ -38,9 +41,20 @@ def need() -> None:
 
 def promtool(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run promtool to its end."""
+    return _run("promtool", arguments, given)
+
+
+def amtool(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run Alertmanager's tool to its end."""
+    return _run("amtool", arguments, b"")
+
+
+def _run(
+    program: str, arguments: Sequence[str], given: bytes
+) -> subprocess.CompletedProcess[bytes]:
     need()
     return subprocess.run(
-        ["promtool", *arguments], input=given, capture_output=True, timeout=60, check=False
+        [program, *arguments], input=given, capture_output=True, timeout=60, check=False
     )
 
 
@@ -95,10 +109,10 @@ def prometheus(config: Path, data: Path) -> Iterator[Prometheus]:
 
 
 def install() -> None:
-    """Install Debian's package where the programs are not there; its service is not started. Raises Missing."""
+    """Install Debian's packages where the programs are not there; their services are not started. Raises Missing."""
     if all(shutil.which(program) for program in PROGRAMS):
         return
-    installing.debian((PACKAGE,), MISSING, INSTALL_SECONDS)
+    installing.debian(PACKAGES, MISSING, INSTALL_SECONDS)
 
 
 if __name__ == "__main__":

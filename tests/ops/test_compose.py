@@ -4,6 +4,8 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from configparser import ConfigParser
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,23 @@ import pytest
 
 from node import processes
 from node.banner import VERSION
+from node.config import variable
+from node.monitoring.dashboards import SOURCE_UID
+from starknet.devnet import Devnet
 from tests.ops.compose import FEEDER, NETWORK, NODE, Project, config, image_env, run
 from tests.ops.containers import ROOT, Machine, Mount, machine
-from tests.process.nodes import wait_until
+from tests.ops.prometheus import amtool, promtool
+from tests.process.nodes import custom_network, wait_until
 from workers.p2p import keys
 
 ROWS = {row.name for row in processes.every_row()}
 MONITORING = {"prometheus", "alertmanager", "grafana"}
 PROFILES = ("feeder", "monitoring")
-HEAD = 6  # of what is recorded: the classes of block 7 are not
+RECORDED_HEAD = 6  # of what is recorded: the classes of block 7 are not
+BLOCKS = 40  # of a generated chain
 RPC = "http://rpc:6060"
 FILES = (NODE, NETWORK)
+COMPOSE = ROOT / "configs" / "compose"
 # What compose-lint finds and is meant to be so: images by tag, no limit of CPU (hashing takes what is there), and a
 # port for peers that is open to all.
 MEANT = {"CL-0019", "CL-0026", "CL-0005"}
@@ -105,13 +113,54 @@ def findings(told: Any) -> list[dict[str, Any]]:
 
 def test_the_dockerfile_is_clean_and_copies_every_room() -> None:
     assert run("hadolint", "Dockerfile") == (0, "", "")
-    text = (ROOT / "Dockerfile").read_text()
-    for needed in ("starknet", "broker", "workers", "node", "configs/networks", "setup.py"):
-        assert re.search(rf"^COPY .*{needed}", text, re.MULTILINE), needed
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE):
-        assert {f"!{name}" for name in line.split()} <= set(ignored), line
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(), re.MULTILINE)).split()
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    rooms = [name.rstrip("*") for name in setup["options.packages.find"]["include"].split()]
+    assert {name.split("/")[0] for name in copied} >= {*rooms, "setup.py", "setup.cfg"}
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {line[1:] for line in allowed if line.startswith("!")} == set(copied)
+    assert "*" in allowed
+
+
+def test_the_image_has_what_the_compose_files_count_on() -> None:
+    text = dockerfile()
+    made = re.findall(r"-m 0700 (.*)$", text, re.MULTILINE)[0].split()
+    mounted = {
+        volume["target"]
+        for file in FILES
+        for name, service in everything(file)["services"].items()
+        for volume in service.get("volumes", ())
+        if name not in MONITORING
+    }
+    assert mounted <= set(made)
     assert image_env() == {"HERA_DB_PATH": "/var/lib/hera"}
+    for line in ("USER 10001:10001", 'ENTRYPOINT ["hera"]', "STOPSIGNAL SIGTERM"):
+        assert f"\n{line}\n" in text
+    assert 'CMD ["hera", "healthcheck"]' in text
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+def test_what_watches_the_node_is_configured_for_it(tmp_path: Path) -> None:
+    services = everything(NODE)["services"]
+    for name in MONITORING:
+        for volume in services[name]["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
+    for file in (COMPOSE / "prometheus.yml", ROOT / "configs" / "prometheus" / "rules.yml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    for done in (
+        promtool("check", "config", str(tmp_path / "prometheus.yml")),
+        amtool("check-config", str(COMPOSE / "alertmanager.yml")),
+    ):
+        assert done.returncode == 0, done.stdout + done.stderr
+    scraping = (COMPOSE / "prometheus.yml").read_text()
+    assert {"metrics", "alertmanager"} == set(re.findall(r'targets: \["([a-z]+):', scraping))
+    source = (COMPOSE / "datasource.yml").read_text()
+    assert f"uid: {SOURCE_UID}\n" in source
+    assert "url: http://prometheus:9090\n" in source
 
 
 # ---- at work --------------------------------------------------------------------------------------------------------
@@ -123,28 +172,58 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield made
 
 
-def test_every_service_syncs_recorded_blocks_in_a_network_of_its_own(
-    here: Machine, fixtures: Path
-) -> None:
-    recorded = fixtures / "sepolia"
-    expected = int(json.loads((recorded / "block" / f"{HEAD}.json").read_text())["block_hash"], 16)
-    serve = ("hera", "gateway", "serve", "/var/lib/recorded", "--host", "0.0.0.0", "--port", "8085")
+@dataclass(frozen=True)
+class Chain:
+    """What a gateway serves, and what nodes must be told to follow it."""
+
+    serve: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    env: dict[str, str]
+    head: int
+    block_hash: int | None  # None: not known beforehand
+
+
+@pytest.fixture
+def chain(request: pytest.FixtureRequest) -> Chain:
+    """The recorded Sepolia blocks; a generated chain where these are not."""
+    try:
+        recorded: Path = request.getfixturevalue("fixtures") / "sepolia"
+    except pytest.skip.Exception:
+        return generated()
+    block = json.loads((recorded / "block" / f"{RECORDED_HEAD}.json").read_text())
+    return Chain(
+        serve=("/var/lib/recorded",),
+        mounts=(Mount("/var/lib/recorded", recorded, read_only=True),),
+        env={"HERA_FEEDER_URL": "http://gateway:8085"},
+        head=RECORDED_HEAD,
+        block_hash=int(block["block_hash"], 16),
+    )
+
+
+def generated() -> Chain:
+    flags = custom_network("http://gateway:8085")
+    told = {variable(flag[2:]): text for flag, text in zip(flags[::2], flags[1::2], strict=True)}
+    key = {"HERA_NETWORK": "", "HERA_PUBLIC_KEY": hex(Devnet(seed=0, length=1).public_key)}
+    return Chain(("--devnet", "--blocks", str(BLOCKS)), (), told | key, BLOCKS - 1, None)
+
+
+def test_every_service_syncs_in_a_network_of_its_own(here: Machine, chain: Chain) -> None:
     here.start(
         "gateway",
-        serve,
+        ("hera", "gateway", "serve", *chain.serve, "--host", "0.0.0.0", "--port", "8085"),
         networks={"outside": ("gateway",)},
-        mounts=[Mount("/var/lib/recorded", recorded, read_only=True)],
+        mounts=chain.mounts,
     )
-    url = {"HERA_FEEDER_URL": "http://gateway:8085"}
-    feeder = Project(here, "feeder", config(NODE, "--env-file", str(FEEDER), env=url))
+    feeder = Project(here, "feeder", config(NODE, "--env-file", str(FEEDER), env=chain.env))
     feeder.up()
     private_key = tomllib.loads((feeder.folder("keys") / "p2p.toml").read_text())["p2p-private-key"]
-    peer = {"HERA_P2P_PEERS": f"/dns4/feeder-p2p/tcp/7777/p2p/{keys.parse(private_key).peer_id}"}
-    node = Project(here, "node", config(NODE, env=peer))
+    peer = f"/dns4/feeder-p2p/tcp/7777/p2p/{keys.parse(private_key).peer_id}"
+    node = Project(here, "node", config(NODE, env={**chain.env, "HERA_P2P_PEERS": peer}))
     node.up(verify=4)
+    heads = [int(each.wait_head(chain.head, "rpc", RPC)["hash"], 16) for each in (feeder, node)]
+    assert heads == [chain.block_hash or heads[0]] * 2
     for project in (feeder, node):
-        assert int(project.wait_head(HEAD, "rpc", RPC)["hash"], 16) == expected
-        wait_until(lambda: not project.ailing(), 30, project.story)  # noqa: B023
+        wait_until(lambda: not project.ailing(), 60, project.story)  # noqa: B023
     for project in (node, feeder):
         codes = project.down()
         assert set(codes.values()) == {0}, (codes, project.story())
