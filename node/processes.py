@@ -115,7 +115,7 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
     if config.broker_elsewhere is None or name not in ANYWHERE:
         config.make_folders()
     notify = Notify(os.environ)
-    key = public_key(config, _told(stop, notify))
+    key = public_key(config, notify.patiently(stop.wait))
     if stop.asked():
         return 0
     settings = config.settings(key)
@@ -145,7 +145,7 @@ def run_broker(config: Config) -> int:
     config.make_folders()
     notify = Notify(os.environ)
     try:
-        listen = _listen(config, _told(stop, notify))
+        listen = _listen(config, notify.patiently(stop.wait))
         if stop.asked():
             return 0
         router.serve(
@@ -177,16 +177,6 @@ def _listen(config: Config, wait: Wait) -> Listen | None:
         for row in every_row()
     }
     return Listen(config.broker_listen, keys, rows, realm)
-
-
-def _told(stop: "Stop", notify: Notify) -> Wait:
-    """Wait for the gateway, until ``stop``, and have a service manager wait as well."""
-
-    def wait(seconds: float) -> bool:
-        notify.waiting("waiting for the gateway: it is to tell the public key", seconds)
-        return stop.wait(seconds)
-
-    return wait
 
 
 def _names(topics: Sequence[Topic[Any]]) -> Iterator[str]:
