@@ -17,7 +17,7 @@ _CREDENTIALS = Struct("3i")  # process, user, group: the kernel vouches for them
 
 
 class Reports:
-    """The socket, and what was heard at it. The node is up once each process was; what ``teller`` says is its status."""
+    """The socket, and what was heard at it. The node is up once each process was; ``teller`` says its status."""
 
     def __init__(self, path: Path, notify: Notify, teller: str) -> None:
         self._notify = notify
