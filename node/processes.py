@@ -105,6 +105,10 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
     if name == pipeline.P2P.name and not config.p2p:
         raise ConfigError("worker p2p needs --p2p")
+    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
+        raise ConfigError(
+            "worker feeder needs --p2p-feeder-node: with --p2p alone blocks are peers'"
+        )
     if name == pipeline.P2P.name and config.p2p_feeder_node:
         row = pipeline.P2P_SERVE
     if config.broker_elsewhere is not None:

@@ -76,6 +76,11 @@ def test_the_p2p_worker_alone_needs_p2p() -> None:
         processes.run_worker(config_of(), "p2p", "p2p")
 
 
+def test_the_feeder_worker_beside_p2p_needs_to_be_a_feeder_nodes() -> None:
+    with pytest.raises(ConfigError, match="--p2p-feeder-node"):
+        processes.run_worker(config_of(p2p="true"), "feeder", "feeder")
+
+
 def test_rpc_processes_are_numbered_where_there_are_several() -> None:
     assert names(config_of(verify_workers="1", http="true", rpc_workers="3"))[-3:] == [
         *("rpc-1", "rpc-2", "rpc-3")

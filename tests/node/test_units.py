@@ -1,11 +1,13 @@
 """The shipped systemd units follow from the pipeline page: each row has one, and each knows what its row needs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node import pipeline, processes, units
+from node.config import NAMES, load, variable
 from node.run import MALLOC
 from node.supervisor import FINAL
 from workers.stage import Source, Stage
@@ -61,6 +63,15 @@ def test_only_what_speaks_with_the_outside_has_a_network_and_only_who_needs_it_t
         is_outside = row in (pipeline.P2P, pipeline.FEEDER, pipeline.RPC, pipeline.METRICS)
         assert values(text, "PrivateNetwork") == ([] if is_outside else ["yes"]), row.name
         assert bool(values(text, "StateDirectory")) is (row not in pipeline.ANYWHERE), row.name
+
+
+def test_each_variable_of_the_settings_is_an_option_and_those_that_are_set_are_valid() -> None:
+    text = (ROOT / units.FOLDER / "hera.env").read_text()
+    named = re.findall(r"^#?(HERA_[A-Z0-9_]+)=", text, re.MULTILINE)
+    assert set(named) <= {variable(name) for name in NAMES}
+    given = dict(re.findall(r"^(HERA_[A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+    config = load({}, given)
+    assert (config.p2p, config.http, config.network.name) == (True, True, "sepolia")
 
 
 def values(text: str, name: str) -> list[str]:

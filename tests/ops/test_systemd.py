@@ -19,6 +19,7 @@ THRESHOLD = "15"  # tenths
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 GATEWAY = "http://127.0.0.1:8085"
 PUBLIC_KEY = hex(Devnet(seed=0, length=1).public_key)
+WHOLE = {"HERA_P2P_FEEDER_NODE": "true", "HERA_HTTP": "true", "HERA_VERIFY_WORKERS": "2"}
 LISTEN = "/ip4/0.0.0.0/tcp/7777"
 
 
@@ -119,7 +120,7 @@ def test_a_target_runs_a_node_that_syncs_heals_itself_and_stops_clean(tmp_path: 
 def test_a_feeder_target_outlives_its_broker_and_gives_way_to_the_node_in_one_unit(
     tmp_path: Path,
 ) -> None:
-    with node_of(tmp_path, HERA_P2P_FEEDER_NODE="true", HERA_HTTP="true") as node:
+    with node_of(tmp_path, **WHOLE) as node:
         names = services("hera-feeder.target")
         node.systemctl("start", "hera-feeder.target")
         node.wait_status("hera-feeder.service", f"head {BLOCKS - 1}")
