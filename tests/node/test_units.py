@@ -65,6 +65,13 @@ def test_only_what_speaks_with_the_outside_has_a_network_and_only_who_needs_it_t
         assert bool(values(text, "StateDirectory")) is (row not in pipeline.ANYWHERE), row.name
 
 
+def test_what_one_worker_alone_is_to_know_is_told_to_no_other() -> None:
+    for row in processes.every_row():
+        text = (ROOT / units.FOLDER / units.unit_name(row)).read_text()
+        files = [units.ENVIRONMENT, f"-/etc/hera/{row.name}.env"]
+        assert values(text, "EnvironmentFile") == files
+
+
 def test_each_variable_of_the_settings_is_an_option_and_those_that_are_set_are_valid() -> None:
     text = (ROOT / units.FOLDER / "hera.env").read_text()
     named = re.findall(r"^#?(HERA_[A-Z0-9_]+)=", text, re.MULTILINE)
