@@ -123,7 +123,7 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
     if config.broker_elsewhere is None or name not in ANYWHERE:
         config.make_folders()
     notify = Notify(os.environ)
-    key = public_key(config, _told(stop, notify))
+    key = public_key(config, notify.patiently(stop.wait))
     if stop.asked():
         return 0
     settings = replace(config.settings(key), stages=stages(config))
@@ -171,7 +171,7 @@ def run_broker(config: Config) -> int:
     node = {"version": VERSION, "network": config.network.name}
     node |= {"chain_id": config.network.chain_id, "role": config.role}
     try:
-        listen = _listen(config, _told(stop, notify))
+        listen = _listen(config, notify.patiently(stop.wait))
         if stop.asked():
             return 0
         router.serve(
@@ -204,16 +204,6 @@ def _listen(config: Config, wait: Wait) -> Listen | None:
         for row in every_row()
     }
     return Listen(config.broker_listen, keys, rows, realm)
-
-
-def _told(stop: "Stop", notify: Notify) -> Wait:
-    """Wait for the gateway, until ``stop``, and have a service manager wait as well."""
-
-    def wait(seconds: float) -> bool:
-        notify.waiting("waiting for the gateway: it is to tell the public key", seconds)
-        return stop.wait(seconds)
-
-    return wait
 
 
 def _names(topics: Sequence[Topic[Any]]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Run: starts a whole node, from the banner to the supervisor's last word."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -12,10 +12,12 @@ from node import key_file, locks, processes
 from node.banner import VERSION, banner
 from node.config import Config
 from node.public_key import public_key
+from node.reports import Reports
 from node.supervisor import Signals, Supervisor
 from workers import hash_table, restarts
 from workers import log as logs
 from workers.log import fields, log
+from workers.notify import VARIABLES, Notify
 
 OLDEST_VERSION = "0.12.3"  # of a chain that began after Starknet 0.7
 NEW_VERSION = "0.13.4"
@@ -47,24 +49,41 @@ def _run(config: Config, signals: Signals) -> int:
     if lock is None:
         return 0
     _say_what_to_know(config)
-    key = public_key(config, lambda seconds: bool(signals.wait(seconds)))
+    notify = Notify(os.environ)
+    key = public_key(config, notify.patiently(lambda seconds: bool(signals.wait(seconds))))
     if key is None:
         return 0
     told = config.with_given(public_key=hex(key))
     if config.p2p:
         told = told.with_drawn_key()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HERA_")}
+    environ = {name: value for name, value in environ.items() if name not in VARIABLES}
     environ = MALLOC | environ | told.environment()
-    supervisor = Supervisor(
-        processes.children(told),
-        signals,
-        environ=environ,
-        keep_open=(lock,),
-        tell=lambda counted: _note_restarts(config.restarts_file, counted),
-    )
-    code = supervisor.run()
+    with _reports(config, notify) as reports:
+        supervisor = Supervisor(
+            processes.children(told),
+            signals,
+            environ=environ,
+            keep_open=(lock,),
+            tell=lambda counted: _note_restarts(config.restarts_file, counted),
+            reports=reports,
+        )
+        code = supervisor.run()
     log.info("Hera has stopped", extra=fields(code=code))
     return code
+
+
+@contextmanager
+def _reports(config: Config, notify: Notify) -> Iterator[Reports | None]:
+    """Hear the processes, if there is a service manager to be told of them."""
+    if not notify.is_heard:
+        yield None
+        return
+    reports = Reports(config.run_folder / "reports", notify, processes.BROKER)
+    try:
+        yield reports
+    finally:
+        reports.close()
 
 
 def _say_what_to_know(config: Config) -> None:

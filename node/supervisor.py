@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from node.reports import Reports
 from workers.exits import EX_CONFIG, EX_IOERR, EX_TEMPFAIL
 from workers.log import fields, log
 
@@ -68,10 +69,16 @@ class Signals:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
         }
 
-    def wait(self, seconds: float) -> tuple[int, ...]:
-        """Sleep until a signal or ``seconds``; return the stop signals that came, oldest first."""
-        if not self._queued and select.select([self._reader], [], [], max(0.0, seconds))[0]:
-            self._drain()
+    def wait(self, seconds: float, others: Sequence[Reports] = ()) -> tuple[int, ...]:
+        """Sleep until a signal or ``seconds``; return the stop signals that came, oldest first.
+
+        That one of the ``others`` can be read ends the sleep as well.
+        """
+        if not self._queued:
+            watched: list[socket.socket | Reports] = [self._reader, *others]
+            readable = select.select(watched, [], [], max(0.0, seconds))[0]
+            if self._reader in readable:
+                self._drain()
         came = tuple(self._queued)
         self._queued.clear()
         return came
@@ -114,7 +121,8 @@ class Supervisor:
     """Runs children until a signal, until one cannot be run, or until one dies too often.
 
     ``keep_open`` are file descriptors that each child inherits (a lock that outlives the supervisor). ``tell`` hears
-    how often each child was started again, whenever that changes.
+    how often each child was started again, whenever that changes. ``reports``, where a service manager wants to know,
+    hears the children.
     """
 
     def __init__(
@@ -127,11 +135,13 @@ class Supervisor:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         tell: Callable[[Mapping[str, int]], None] = lambda _: None,
+        reports: Reports | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._running = [_Running(child, back_off=self._limits.back_off_min) for child in children]
         self._signals = signals
-        self._environ = dict(environ)
+        self._reports = reports
+        self._environ = dict(environ) | (reports.environment() if reports else {})
         self._keep_open = tuple(keep_open)
         self._clock = clock
         self._tell = tell
@@ -142,8 +152,18 @@ class Supervisor:
         self._tell_restarts()
         while code is None:
             self._start_due()
-            code = 0 if self._signals.wait(self._until_due()) else self._reap()
+            others = [self._reports] if self._reports else []
+            code = 0 if self._signals.wait(self._until_due(), others) else self._reap()
+            self._report()
+        if self._reports:
+            self._reports.stopping()
         return code if self._stop() else EX_GIVEN_UP
+
+    def _report(self) -> None:
+        if self._reports is None:
+            return
+        running = {r.process.pid: r.child.name for r in self._running if r.process is not None}
+        self._reports.turn(running, [r.child.name for r in self._running])
 
     def _start_due(self) -> None:
         now = self._clock()

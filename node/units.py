@@ -3,7 +3,7 @@
 ``python -m node.units`` in the project's root writes them anew; ``systemd-analyze security`` judges their locks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from node import pipeline, processes
@@ -15,6 +15,7 @@ from workers.stage import Stage
 FOLDER = "configs/systemd"
 PROGRAM = "/opt/hera/bin/hera"
 ENVIRONMENT = "/etc/hera/hera.env"
+OWN_ENVIRONMENT = "/etc/hera/{}.env"  # what only one worker is to know, such as the private key
 TARGETS = {
     "hera.target": "Hera Starknet node that syncs from its peers",
     "hera-feeder.target": "Hera Starknet node that syncs from the feeder gateway and supplies its peers",
@@ -117,7 +118,8 @@ def _worker(row: Row) -> str:
     locks += "" if row.name in ANYWHERE else _WRITES
     watchdog = round(row.patience_s * PATIENCE)
     install = " ".join(TARGETS) if row in (pipeline.VERIFY, pipeline.METRICS) else ""
-    return _service(unit, f"worker {row.name}{instance}", watchdog, locks, install)
+    words = f"worker {row.name}{instance}"
+    return _service(unit, words, watchdog, locks, install, knows=(row.name,))
 
 
 def _next(row: Row) -> Iterator[str]:
@@ -154,10 +156,21 @@ def _node() -> str:
     )
     # in the order of the page, not all at once; what is left then is killed together
     locks = "KillMode=mixed\nOOMPolicy=continue\n" + _LOCKS + _WITH_NETWORK + _WRITES
-    return _service(unit, "run", LOOP_WATCHDOG_SECONDS, locks, "multi-user.target")
+    return _service(
+        unit, "run", LOOP_WATCHDOG_SECONDS, locks, "multi-user.target", knows=sorted(_OUTSIDE)
+    )
 
 
-def _service(unit: str, words: str, watchdog: int, locks: str, install: str = "") -> str:
+def _service(
+    unit: str,
+    words: str,
+    watchdog: int,
+    locks: str,
+    install: str = "",
+    *,
+    knows: Iterable[str] = (),
+) -> str:
+    own = "".join(f"EnvironmentFile=-{OWN_ENVIRONMENT.format(name)}\n" for name in knows)
     environment = " ".join(
         f"{name}={value}" for name, value in (MALLOC | {"HERA_DB_PATH": "%S/hera"}).items()
     )
@@ -172,7 +185,7 @@ NotifyAccess=main
 ExecStart={PROGRAM} {words}
 Environment={environment}
 EnvironmentFile={ENVIRONMENT}
-User=hera
+{own}User=hera
 Group=hera
 Slice=hera.slice
 Restart=on-failure

@@ -13,10 +13,14 @@ from contextlib import suppress
 SOCKET = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
 WATCHDOG_PID = "WATCHDOG_PID"
+READY = "READY=1"
+BEAT = "WATCHDOG=1"
+STATUS = "STATUS="
 VARIABLES = (SOCKET, WATCHDOG, WATCHDOG_PID)  # for one process: its children must not have them
 TELL_SECONDS = 1.0  # between two datagrams; a busy loop turns a thousand times as often
 BEATS = 4  # of the watchdog within its time
 WAIT_SECONDS = 60.0  # beyond a wait that was announced
+WAITS = "waiting for the gateway to tell the public key, or for --public-key"
 TEXT_CHARS_MAX = 200
 
 Values = Mapping[str, int | float | str]
@@ -50,6 +54,11 @@ class Notify:
         self._text = ""
         self._tell_at = self._beat_at = clock()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a manager to tell."""
+        return self._address is not None
+
     def turn(self, text_of: Callable[[], str]) -> None:
         """Say that the loop has turned: the first time that the process is up, later what changed and is due."""
         now = self._clock()
@@ -57,25 +66,30 @@ class Notify:
             return
         self._tell_at = now + min(TELL_SECONDS, self._beat_s or TELL_SECONDS)
         text = text_of()
-        lines = [] if self._is_ready else ["READY=1"]
+        lines = [] if self._is_ready else [READY]
         if self._beat_s is not None and (now >= self._beat_at or not self._is_ready):
-            lines.append("WATCHDOG=1")
+            lines.append(BEAT)
         if text != self._text:
-            lines.append(f"STATUS={_one_line(text)}")
+            lines.append(STATUS + _one_line(text))
         if lines and self._send(*lines):
             self._is_ready = True
             self._text = text
-            if "WATCHDOG=1" in lines and self._beat_s is not None:
+            if BEAT in lines and self._beat_s is not None:
                 self._beat_at = now + self._beat_s
 
-    def waiting(self, text: str, seconds: float) -> None:
-        """Say, before the process is up, what it waits for; the manager gives it so long and a minute more."""
-        microseconds = round((seconds + WAIT_SECONDS) * 1e6)
-        self._send(f"EXTEND_TIMEOUT_USEC={microseconds}", f"STATUS={_one_line(text)}")
+    def patiently(self, wait: Callable[[float], bool]) -> Callable[[float], bool]:
+        """Return ``wait``, for the gateway before the process is up; the manager gives it so long and a minute more."""
+
+        def told(seconds: float) -> bool:
+            microseconds = round((seconds + WAIT_SECONDS) * 1e6)
+            self._send(f"EXTEND_TIMEOUT_USEC={microseconds}", STATUS + WAITS)
+            return wait(seconds)
+
+        return told
 
     def stopping(self) -> None:
         """Say that the process ends because it was asked to."""
-        self._send("STOPPING=1", "STATUS=stopping")
+        self._send("STOPPING=1", STATUS + "stopping")
 
     def _send(self, *lines: str) -> bool:
         if self._address is None:

@@ -95,7 +95,7 @@ def _connect(row: Source | Stage[Any], settings: Settings, worker: str, notify: 
         credit=row.credit,
         passport=settings.passport,
         vitals=settings.figures.report,
-        used=lambda status: notify.turn(lambda: line(status)),
+        used=(lambda status: notify.turn(lambda: line(status))) if notify.is_heard else None,
     )
 
 

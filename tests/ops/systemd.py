@@ -11,8 +11,8 @@ import site
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,7 @@ PACKAGES = ("systemd", "util-linux", "mount")
 INSTALL_SECONDS = 300
 MISSING = "systemd is missing: run `make ops` as root on Debian, or install " + ", ".join(PACKAGES)
 HIERARCHIES = ("unified", "systemd", "")
+PROPERTIES = "ActiveState,StatusText,MainPID,NRestarts,Result,ExecMainStatus"
 START_SECONDS = 20.0
 STEP_SECONDS = 45.0  # for whatever is waited for
 
@@ -75,8 +76,9 @@ class Manager:
         return done.stdout
 
     def show(self, unit: str) -> dict[str, str]:
-        """Return the properties of a unit."""
-        pairs = (line.partition("=") for line in self.systemctl("show", unit).splitlines())
+        """Return properties of a unit."""
+        told = self.systemctl("show", f"--property={PROPERTIES}", unit)
+        pairs = (line.partition("=") for line in told.splitlines())
         return {name: value for name, _, value in pairs}
 
     def wait(self, unit: str, **wanted: str) -> dict[str, str]:
@@ -92,6 +94,24 @@ class Manager:
 
         wait_until(holds, STEP_SECONDS, lambda: f"{unit} is never {wanted}: {self.story()}")
         return found
+
+    def wait_active(self, *units: str) -> None:
+        """Wait until the units are up."""
+        for unit in units:
+            self.wait(unit, ActiveState="active")
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until it holds; fail with the story of all units."""
+        wait_until(holds, STEP_SECONDS, self.story)
+
+    def change(self, unit: str, setting: str) -> None:
+        """Change a unit as an operator would, before it starts."""
+        folder = f"/opt/units/{unit}.d"
+        done = self.run(
+            "sh", "-c", f"mkdir {folder}; printf '[Service]\n{setting}\n' > {folder}/x.conf"
+        )
+        assert done.returncode == 0, done.stderr
+        self.systemctl("daemon-reload")
 
     def wait_status(self, unit: str, words: str) -> None:
         """Wait until a unit says these words in its status."""
@@ -112,9 +132,11 @@ class Manager:
 
     def processes(self) -> list[str]:
         """Return the command lines of Hera's processes that run."""
-        children = psutil.Process(self._pid).children(recursive=True)
-        lines = [" ".join(child.cmdline()) for child in children if child.is_running()]
-        return [line for line in lines if "hera: " in line or "-m node" in line]
+        found: list[str] = []
+        for child in psutil.Process(self._pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found.append(" ".join(child.cmdline()))
+        return [line for line in found if line.startswith("hera") or "-m node" in line]
 
     def logs(self) -> str:
         """Return what the units have logged."""

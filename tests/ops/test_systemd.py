@@ -1,6 +1,5 @@
 """The shipped units: systemd finds nothing wrong with them, they are locked well, a real manager runs a node."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from node import processes, units
+from node import units
 from starknet.devnet import Devnet
-from tests.ops.systemd import STEP_SECONDS, UNITS, Manager, manager, run
-from tests.process.nodes import HERA, clean_env, custom_network, feeding, wait_until
+from tests.ops.systemd import UNITS, Manager, manager, run
+from tests.process.nodes import HERA, clean_env, custom_network, feeding
+from workers.exits import EX_CONFIG
 
-BLOCKS = 60
+BLOCKS = 20
 THRESHOLD = "15"  # tenths
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 GATEWAY = "http://127.0.0.1:8085"
 PUBLIC_KEY = hex(Devnet(seed=0, length=1).public_key)
+WHOLE = {"HERA_P2P_FEEDER_NODE": "true", "HERA_HTTP": "true", "HERA_VERIFY_WORKERS": "2"}
 LISTEN = "/ip4/0.0.0.0/tcp/7777"
 
 
@@ -98,70 +99,69 @@ def _beside(at: Manager, *words: str) -> Iterator[None]:
         process.wait(20)
 
 
-def wait_head(node: Manager) -> None:
-    """Wait until the node has stored the whole chain, by what ``hera status`` says."""
-    seen: list[str] = []
+def test_a_target_runs_a_node_that_syncs_heals_itself_and_stops_clean(tmp_path: Path) -> None:
+    options, address = feeding()
+    with node_of(tmp_path, HERA_P2P_PEERS=address) as node:
+        feeder = ("--db-path", str(tmp_path / "feeder"), *custom_network(GATEWAY), *options)
+        with _beside(node, *feeder):
+            names = services("hera.target")
+            node.systemctl("start", "hera.target")  # returns once all have said READY
+            assert sorted(node.active()) == sorted(names)
+            node.wait_status("hera-commit.service", f"done: {BLOCKS}")
+            node.wait_status("hera-p2p.service", f"best known block {BLOCKS - 1}; peers: 1")
+            killed = ("hera-verify@1.service", "hera-fetch-headers.service", "hera-p2p.service")
+            for name in killed:
+                node.kill(name, "SIGKILL")
+            for name in killed:
+                node.wait(name, ActiveState="active", NRestarts="1")
+            stop(node, "hera.target", *names)
 
-    def is_there() -> bool:
-        done = node.run("/opt/hera/bin/hera", "status", "--json")
-        seen[:] = [done.stdout + done.stderr]
-        head = json.loads(done.stdout)["head"] if done.returncode == 0 else None
-        return head is not None and head["number"] == BLOCKS - 1
 
-    wait_until(is_there, STEP_SECONDS, lambda: f"{seen} {node.story()}")
+def test_a_feeder_target_outlives_its_broker_and_gives_way_to_the_node_in_one_unit(
+    tmp_path: Path,
+) -> None:
+    with node_of(tmp_path, **WHOLE) as node:
+        names = services("hera-feeder.target")
+        node.systemctl("start", "hera-feeder.target")
+        node.wait_status("hera-feeder.service", f"head {BLOCKS - 1}")
+        before = {name: node.show(name)["MainPID"] for name in names}
+        node.kill("hera-broker.service", "SIGKILL")
+        node.wait_until(
+            lambda: all(node.show(name)["MainPID"] not in ("0", before[name]) for name in names)
+        )
+        node.wait_active(*names)
+        node.systemctl("start", "hera.service")
+        assert node.active() == ["hera.service"]
+        assert node.show("hera.service")["StatusText"] != ""
+        assert len(node.processes()) == len(names) + 1
+        stop(node, "hera.service", "hera.service")
+
+
+def test_a_worker_that_hangs_is_restarted_and_one_that_cannot_run_as_configured_is_not(
+    tmp_path: Path,
+) -> None:
+    with manager(tmp_path, {"HERA_NETWORK": "sepolia"}) as node:
+        node.change("hera-metrics.service", "WatchdogSec=2")
+        node.change("hera-rpc.service", "Environment=HERA_HTTP_PORT=99999")
+        node.systemctl("start", "--no-block", "hera-rpc.service")
+        node.systemctl("start", "hera-metrics.service")
+        node.kill("hera-metrics.service", "SIGSTOP")
+        node.wait("hera-metrics.service", ActiveState="active", NRestarts="1")
+        refused = node.show("hera-rpc.service")
+        assert (refused["ActiveState"], refused["NRestarts"]) == ("failed", "0")
+        assert refused["ExecMainStatus"] == str(EX_CONFIG)
+        assert "HERA_HTTP_PORT" in node.logs()
+        stop(node, "hera-metrics.service", "hera-metrics.service")
 
 
 def services(target: str) -> list[str]:
     return [name for name in units.wanted(target) if name.endswith(".service")]
 
 
-def stop(node: Manager, unit: str) -> None:
+def stop(node: Manager, unit: str, *names: str) -> None:
     """Stop it; no process may be left, none may have been killed, and none may have failed."""
-    active = node.active()
     node.systemctl("stop", unit, "hera-broker.service")
-    wait_until(lambda: not node.active(), STEP_SECONDS, node.story)
+    node.wait_until(lambda: all(node.show(name)["ActiveState"] != "deactivating" for name in names))
     assert node.processes() == []
-    assert {name: node.show(name)["Result"] for name in active} == dict.fromkeys(active, "success")
-
-
-def test_a_target_runs_a_node_that_syncs_heals_itself_and_stops_clean(tmp_path: Path) -> None:
-    options, address = feeding()
-    with node_of(tmp_path, HERA_P2P_PEERS=address) as node:
-        feeder = ("--db-path", str(tmp_path / "feeder"), *custom_network(GATEWAY), *options)
-        with _beside(node, *feeder):
-            node.systemctl("start", "hera.target")
-            for name in services("hera.target"):
-                node.wait(name, ActiveState="active", NotifyAccess="main")
-            wait_head(node)
-            assert sorted(node.active()) == sorted(services("hera.target"))
-            node.wait_status("hera-commit.service", f"done: {BLOCKS}")
-            node.wait_status("hera-p2p.service", f"best known block {BLOCKS - 1}; peers: 1")
-            for name in ("hera-verify@1.service", "hera-fetch-headers.service"):
-                node.kill(name, "SIGKILL")
-                node.wait(name, ActiveState="active", SubState="running", NRestarts="1")
-            stop(node, "hera.target")
-            assert "Traceback" not in node.logs()
-
-
-def test_a_feeder_target_syncs_from_the_gateway_and_outlives_its_broker(tmp_path: Path) -> None:
-    with node_of(tmp_path, HERA_P2P_FEEDER_NODE="true") as node:
-        node.systemctl("start", "hera-feeder.target", "hera-metrics.service")
-        names = [*services("hera-feeder.target"), "hera-metrics.service"]
-        for name in names:
-            node.wait(name, ActiveState="active")
-        wait_head(node)
-        before = {name: node.show(name)["MainPID"] for name in names}
-        node.kill("hera-broker.service", "SIGKILL")
-        for name in names:
-            wait_until(lambda: node.show(name)["MainPID"] != before[name], STEP_SECONDS, node.story)  # noqa: B023
-            node.wait(name, ActiveState="active")
-        stop(node, "hera-feeder.target")
-        assert "Traceback" not in node.logs()
-
-
-def test_every_row_of_the_page_is_started_by_a_target_or_enabled_for_both() -> None:
-    started = {name for target in units.TARGETS for name in units.wanted(target)}
-    for row in processes.every_row():
-        name = units.unit_name(row)
-        text = (UNITS / name).read_text()
-        assert name.replace("@", "@1") in started or "WantedBy=" in text, name
+    assert {name: node.show(name)["Result"] for name in names} == dict.fromkeys(names, "success")
+    assert "Traceback" not in node.logs()
