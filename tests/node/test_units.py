@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from node import pipeline, processes, units
-from node.config import NAMES, load, variable
+from node.config import NAMES, load
 from node.run import MALLOC
+from node.sources import variable
 from node.supervisor import FINAL
 from workers.stage import Source, Stage
 

@@ -13,8 +13,8 @@ import pytest
 
 from node import processes
 from node.banner import VERSION
-from node.config import variable
 from node.monitoring.dashboards import SOURCE_UID
+from node.sources import variable
 from starknet.devnet import Devnet
 from tests.ops.compose import FEEDER, NETWORK, NODE, Project, config, image_env, run
 from tests.ops.containers import ROOT, Machine, Mount, machine

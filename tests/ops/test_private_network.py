@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from node.config import load, variable
+from node.config import load
+from node.sources import variable
 from tests.ops.compose import NETWORK, config
 from tests.ops.containers import ROOT, Container, Machine, Mount, machine
 from tests.ops.docker import Docker
