@@ -27,6 +27,7 @@ from workers.store.reader import Reader
 SKEW_SECONDS_WARN = 10.0
 SKEW_SECONDS_FAIL = 300.0  # certificates and blocks' times are judged by this clock
 DIAL_SECONDS_MAX = 8.0
+GATEWAY_SECONDS_MAX = 8.0
 PEERS_MAX = 32  # that are dialled
 
 
@@ -206,10 +207,14 @@ def _stored_genesis(config: Config) -> bytes | None:
 
 
 def _gateway(config: Config) -> Gateway:
-    """The node's gateway, asked once: the way to wait for another try is closed."""
-    once = threading.Event()
-    once.set()
-    return Gateway(config.feeder_url or config.network.feeder_url, once)
+    """The node's gateway, asked once and not for long."""
+    return Gateway(
+        config.feeder_url or config.network.feeder_url,
+        threading.Event(),
+        api_key=config.gw_api_key,
+        timeouts_s=(GATEWAY_SECONDS_MAX,),
+        tries_max=1,
+    )
 
 
 def _needs_gateway(config: Config) -> bool:

@@ -316,11 +316,24 @@ def test_a_child_is_told_the_same(tmp_path: Path) -> None:
     config = load(flags, {"HERA_LOG_LEVEL": "warn"}, cwd=tmp_path).with_given(public_key="0x5")
     config = config.with_drawn_key()
 
-    child = load({}, config.environment(), cwd=Path("/"))
+    told = config.environment() | config.secrets("p2p")
+    child = load({}, told, cwd=Path("/"))
 
     assert child.p2p_private_key == config.p2p_private_key is not None
     assert (child.public_key, child.log_level) == (5, "warn")
     assert child.settings(5) == config.settings(5)
+
+
+def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
+    key = keys.generate().private_hex
+    flags = {"p2p-private-key": key, "gw-api-key": "s3cret", "rpc-upstream": "http://a/k3y"}
+    config = load(flags | {"p2p": "true"}, {})
+
+    assert not {key, "s3cret", "http://a/k3y"} & set(config.environment().values())
+    assert config.secrets("p2p") == {"HERA_P2P_PRIVATE_KEY": key}
+    assert config.secrets("feeder") == {"HERA_GW_API_KEY": "s3cret"}
+    assert config.secrets("rpc") == {"HERA_RPC_UPSTREAM": "http://a/k3y"}
+    assert config.secrets("verify") == {}
 
 
 def test_the_private_key_is_not_shown() -> None:

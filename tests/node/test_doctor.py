@@ -17,7 +17,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from broker import curve
-from node import cli, locks
+from node import cli, key_file, locks
 from node.config import ConfigError, load
 from node.doctor import doctor, folders, machine, network
 from node.doctor.doctor import Check
@@ -44,7 +44,8 @@ def patient(db_path: Path, file: Path | None = None, **flags: str) -> Patient:
     told = {"db-path": str(db_path)} | {
         name.replace("_", "-"): text for name, text in flags.items()
     }
-    return Patient(load(told, {}), (), file, has_key_on_command_line=file is None)
+    is_shown = "p2p-private-key" in told and file is None
+    return Patient(load(told, {}), (), file, is_shown)
 
 
 def levels(check: Check, told: Patient) -> list[str]:
@@ -267,7 +268,7 @@ def test_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
     key = keys.generate().private_hex
     file = tmp_path / "hera.toml"
     file.touch(mode=0o600)
-    assert only(folders.keys, patient(tmp_path, p2p="1")).hint == "hera genp2pkeypair makes a key"
+    assert "--p2p-private-key-file" in only(folders.keys, patient(tmp_path, p2p="1")).hint
     assert levels(folders.keys, patient(tmp_path, file, p2p="1", p2p_private_key=key)) == ["ok"]
     file.chmod(0o644)
     found = only(folders.keys, patient(tmp_path, file, p2p="1", p2p_private_key=key))
@@ -276,6 +277,18 @@ def test_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
         "command line" in only(folders.keys, patient(tmp_path, p2p="1", p2p_private_key=key)).text
     )
     assert list(folders.keys(patient(tmp_path))) == []
+
+
+def test_a_key_file_is_judged_as_at_a_start(tmp_path: Path) -> None:
+    key_file.write(tmp_path / "key")
+    told = patient(tmp_path, p2p="1", p2p_private_key_file=str(tmp_path / "key"))
+    assert levels(folders.keys, told) == ["ok"]
+    (tmp_path / "key").chmod(0o640)
+    with pytest.raises(ConfigError) as refused:
+        key_file.known(told.config)
+    found = only(folders.keys, told)
+    assert (found.level, found.text) == ("fail", str(refused.value))
+    assert "chmod 600" in found.text
 
 
 def test_keys_of_a_broker_are_judged_as_at_its_start(tmp_path: Path) -> None:
