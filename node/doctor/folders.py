@@ -192,6 +192,6 @@ def running(patient: Patient) -> Iterator[Finding]:
     elif locks.is_held(run_folder / locks.SUPERVISOR):
         yield ok("running", f"a node runs here; to a second one: {locks.held_by_node(run_folder)}")
     elif locks.is_held(run_folder / locks.PROCESSES):
-        yield warn("running", locks.held_by_processes(run_folder))
+        yield warn("running", str(locks.held_by_processes(run_folder)))
     else:
         yield ok("running", "no node runs on this database")

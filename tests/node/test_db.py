@@ -369,7 +369,7 @@ def test_nothing_is_reverted_while_a_node_runs(db_path: Path, run_folder: Path) 
     result = hera("db", "revert", "--to-block", "3", "--db-path", db_path)
     os.close(lock)
     assert result.exit_code == 78
-    assert locks.held_by_node(run_folder) in result.stderr
+    assert str(locks.held_by_node(run_folder)) in result.stderr
     assert stored_head(db_path) == LENGTH - 1
 
 
@@ -381,7 +381,7 @@ def test_nothing_is_reverted_while_processes_of_a_killed_node_live(
     result = hera("db", "revert", "--to-block", "3", "--db-path", db_path)
     os.close(lock)
     assert result.exit_code == 78
-    assert locks.held_by_processes(run_folder) in result.stderr
+    assert str(locks.held_by_processes(run_folder)) in result.stderr
     assert stored_head(db_path) == LENGTH - 1
 
 

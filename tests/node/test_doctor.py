@@ -254,11 +254,11 @@ def test_it_is_told_whether_a_node_runs_and_what_one_has_left(tmp_path: Path) ->
     assert only(folders.running, told).text == "no node runs on this database"
     lock = locks.hold_for_processes(run_folder, lambda _: None)
     left = only(folders.running, told)
-    assert (left.level, left.text) == ("warn", locks.held_by_processes(run_folder))
+    assert (left.level, left.text) == ("warn", str(locks.held_by_processes(run_folder)))
     other = locks.hold(run_folder)
     runs = only(folders.running, told)
     assert runs.level == "ok"
-    assert locks.held_by_node(run_folder) in runs.text
+    assert str(locks.held_by_node(run_folder)) in runs.text
     assert lock is not None
     os.close(lock)
     os.close(other)
