@@ -45,7 +45,7 @@ def ports(patient: Patient) -> Iterator[Finding]:
         yield _port(config, "metrics", config.metrics_port, take)
     if config.broker_listen is not None:
         told = config.broker_listen
-        yield _port(config, "broker", endpoint.address_of(told)[1], partial(_broker, told))
+        yield _port(config, "broker", endpoint.address_of(told)[1], partial(_broker_port, told))
     for address in map(addresses.parse_listen, config.p2p_addr if config.p2p else ()):
         yield _port(config, "p2p", address.port, partial(_p2p, address))
 
@@ -73,7 +73,7 @@ def _http(host: str, port: int, what: str, option: str) -> None:
         raise _Taken(listening.cannot_serve(what, option, error)) from None
 
 
-def _broker(told: str) -> None:
+def _broker_port(told: str) -> None:
     host, port = endpoint.address_of(told)
     try:
         listening.bind(host, port).close()
@@ -123,6 +123,20 @@ def _is_ours(owner: psutil.Process, run_folder: Path) -> bool:
         return str(run_folder / locks.PROCESSES) in {file.path for file in owner.open_files()}
     except psutil.Error:
         return False
+
+
+def broker(patient: Patient) -> Iterator[Finding]:
+    """A worker on another machine reaches its node's broker."""
+    told = patient.config.broker_elsewhere
+    if told is None:
+        return
+    try:
+        socket.create_connection(endpoint.address_of(told), timeout=DIAL_SECONDS_MAX).close()
+    except OSError as error:
+        hint = "is the node up with --broker-listen, and the way to it open?"
+        yield fail("broker", f"{told}: {error.strerror or error}", hint)
+    else:
+        yield ok("broker", f"{told} is listened on")
 
 
 # ---- the gateway ------------------------------------------------------------------------------------------------

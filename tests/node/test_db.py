@@ -116,7 +116,7 @@ def test_info_names_a_network_that_is_known_and_tells_of_an_empty_store(tmp_path
     assert (told["network"], told["chain_height"]) == ("sepolia", None)
 
 
-def test_info_and_size_are_answered_beside_a_writer(db_path: Path) -> None:
+def test_info_size_and_verify_are_answered_beside_a_writer(db_path: Path) -> None:
     writer = Writer(db_path, CHAIN)
     config = load({"db-path": str(db_path)}, {})
     config.make_folders()
@@ -124,11 +124,15 @@ def test_info_and_size_are_answered_beside_a_writer(db_path: Path) -> None:
 
     told = json.loads(hera("db", "info", "--db-path", db_path).stdout)
     sizes = hera("db", "size", "--db-path", db_path)
+    writer.undo_head()  # what it does meanwhile is no fault
+    checked = hera("db", "verify", "--db-path", db_path, "--workers", "1")
 
     os.close(lock)
     writer.close()
     assert (told["chain_height"], told["in_use"]) == (LENGTH - 1, True)
     assert sizes.exit_code == 0
+    assert checked.exit_code == 0
+    assert f"blocks 0 to {LENGTH - 2}" in checked.stderr
 
 
 def test_size_has_a_row_for_each_family_and_their_sums(db_path: Path) -> None:

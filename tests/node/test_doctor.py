@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -568,8 +570,9 @@ def test_a_check_that_hangs_or_breaks_hides_no_other_one(tmp_path: Path) -> None
     def holds(_: Patient) -> Iterator[Finding]:
         yield ok("holds", "all")
 
-    found = doctor.examine(patient(tmp_path), (hangs, breaks, holds), seconds_max=0.3)
+    found, is_whole = doctor.examine(patient(tmp_path), (hangs, breaks, holds), seconds_max=0.3)
     release.set()
+    assert not is_whole
     assert [(each.check, each.level, each.text) for each in found] == [
         ("hangs", "ok", "so far"),
         ("hangs", "fail", "no result in 0 s"),
@@ -577,6 +580,40 @@ def test_a_check_that_hangs_or_breaks_hides_no_other_one(tmp_path: Path) -> None
         ("breaks", "fail", "could not be checked: RuntimeError: a bug"),
         ("holds", "ok", "all"),
     ]
+
+
+HANGS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from node.doctor import doctor
+
+def hangs(patient):  # as a look-up of a name does, in a thread that the interpreter waits for
+    ThreadPoolExecutor().submit(Event().wait).result()
+    yield
+
+doctor.CHECKS = (hangs,)
+doctor.examine.__defaults__ = ((hangs,), 0.3)
+sys.exit(doctor.run({"db-path": sys.argv[1]}, {}, None, as_json=False))
+"""
+
+
+def test_what_hangs_does_not_keep_the_command_from_its_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HANGS, str(tmp_path / "db")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "no result in" in ended.stdout
+
+
+def test_a_worker_on_another_machine_must_reach_its_broker(tmp_path: Path) -> None:
+    with listener() as port:
+        told = patient(
+            tmp_path, broker=f"tcp://127.0.0.1:{port}", broker_keys="keys", network="sepolia"
+        )
+        assert levels(network.broker, told) == ["ok"]
+    found = only(network.broker, told)
+    assert (found.level, "refused" in found.text) == ("fail", True)
+    assert list(network.broker(patient(tmp_path))) == []
 
 
 def test_a_healthy_node_is_all_well_and_nothing_is_written(tmp_path: Path) -> None:
