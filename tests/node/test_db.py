@@ -162,13 +162,16 @@ def test_a_synced_store_holds_in_one_process_and_in_two(db_path: Path, key: str)
         assert result.stderr == f"blocks 0 to {LENGTH - 1}, state at block {LENGTH - 1}: 0 faults\n"
 
 
-def test_recorded_blocks_hold_with_their_networks_key(fixtures: Path, tmp_path: Path) -> None:
-    network = networks.load("sepolia")
-    store_checked(tmp_path, network, chains.recorded(fixtures, "sepolia", 7))
+@pytest.mark.parametrize(("name", "length"), [("sepolia", 7), ("mainnet", 10)])
+def test_recorded_blocks_hold_with_their_networks_key(
+    fixtures: Path, tmp_path: Path, name: str, length: int
+) -> None:
+    store_checked(tmp_path, networks.load(name), chains.recorded(fixtures, name, length))
 
     result = hera("db", "verify", "--json", "--db-path", tmp_path, "--workers", "1")
 
-    assert json.loads(result.stdout) == {"from": 0, "to": 6, "signatures": True, "faults": []}
+    told = {"from": 0, "to": length - 1, "signatures": True, "faults": []}
+    assert json.loads(result.stdout) == told
     assert result.exit_code == 0
 
 
