@@ -514,7 +514,7 @@ def _check_together(config: Config) -> None:
     if config.p2p_private_key is not None and config.p2p_private_key_file is not None:
         raise ConfigError(
             "p2p-private-key: a key is given and a p2p-private-key-file as well: drop one of them",
-            "p2p-private-key",
+            "p2p-private-key-file",
         )
     require_key(config.network, config.public_key)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from node import locks, networks
-from node.config import Config, ConfigError, load
+from node.config import ConfigError, load, run_folder
 from node.progress import progress
 from starknet.wire.sync_pb2 import SignedBlockHeader
 from workers.component import Component
@@ -51,7 +51,7 @@ def _info(
         "latest_block_timestamp": None if header is None else header.time,
         "latest_block_version": None if header is None else header.protocol_version,
         "schema": SCHEMA_VERSION,
-        "in_use": locks.is_held(_config(db_path).run_folder / locks.SUPERVISOR),
+        "in_use": locks.is_held(run_folder(db_path.absolute()) / locks.SUPERVISOR),
     }
 
 
@@ -140,7 +140,7 @@ def _taken(first: int, last: int) -> str:
 @contextmanager
 def _alone(db_path: Path) -> Iterator[None]:
     """Keep nodes from starting on this store meanwhile; ConfigError if one runs on it, or some process of one."""
-    config = _config(db_path)
+    config = load({"db-path": str(db_path)}, {})
     config.make_folders()
     held = [locks.hold(config.run_folder)]
     try:
@@ -175,7 +175,3 @@ def header_at(reader: Reader, number: int) -> SignedBlockHeader:
 def _require_store(db_path: Path) -> None:
     if not exists(db_path):
         raise ConfigError(f"{db_path}: there is no store; give the node's --db-path")
-
-
-def _config(db_path: Path) -> Config:
-    return load({"db-path": str(db_path)}, {})

@@ -21,21 +21,21 @@ def hold(folder: Path) -> int:
     """Hold the database whose run folder this is against a second supervisor; ConfigError if there is one."""
     lock = _taken(folder / SUPERVISOR)
     if lock is None:
-        raise ConfigError(held_by_node(folder))
+        raise held_by_node(folder)
     return lock
 
 
-def held_by_node(folder: Path) -> str:
-    """Say that a node runs on the database whose run folder this is."""
-    return (
+def held_by_node(folder: Path) -> ConfigError:
+    """Return what is said where a node runs on the database whose run folder this is."""
+    return ConfigError(
         f"another node runs on this database (lock {folder / SUPERVISOR}): "
         "stop it or use another --db-path"
     )
 
 
-def held_by_processes(folder: Path) -> str:
-    """Say that a node has left processes there."""
-    return (
+def held_by_processes(folder: Path) -> ConfigError:
+    """Return what is said where a node has left processes."""
+    return ConfigError(
         f"processes of an earlier node still run on this database (lock {folder / PROCESSES}): "
         "stop them or use another --db-path"
     )
@@ -52,7 +52,7 @@ def hold_for_processes(
     waited = 0.0
     while (lock := _taken(folder / PROCESSES)) is None:
         if waited >= seconds_max:
-            raise ConfigError(held_by_processes(folder))
+            raise held_by_processes(folder)
         if waited == 0.0:
             log.info("Waiting for the processes of the node before this one to end")
         if wait(NAP_SECONDS):

@@ -4,6 +4,8 @@ A check that fails, hangs or breaks hides no other one.
 """
 
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +35,7 @@ CHECKS: tuple[Check, ...] = (  # in the order in which they are printed
     folders.database,
     folders.keys,
     network.ports,
+    network.broker,
     network.gateway,
     network.clock,
     network.chain,
@@ -46,19 +49,23 @@ def run(
     """Check everything and print a line for each finding; 1 if one of them is a failure, else 0."""
     config, refused = load_in_part(flags, environ, config=path)
     patient = Patient(config, refused, config_file(environ, path), folders.PRIVATE_KEY in flags)
-    findings = examine(patient)
+    findings, is_whole = examine(patient)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
             click.echo(_line(finding))
-    return 1 if any(finding.level is Level.FAIL for finding in findings) else 0
+    code = 1 if any(finding.level is Level.FAIL for finding in findings) else 0
+    if not is_whole:  # the interpreter would wait for what still hangs, such as a look-up of a name
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def examine(
     patient: Patient, checks: tuple[Check, ...] = CHECKS, seconds_max: float = SECONDS_MAX
-) -> list[Finding]:
-    """Make all checks at once; return their findings, in the order of the checks."""
+) -> tuple[list[Finding], bool]:
+    """Make all checks at once; return their findings, in the order of the checks, and whether all have ended."""
     found: list[list[Finding]] = [[] for _ in checks]
     threads = [
         threading.Thread(target=_make, args=(check, patient, findings), daemon=True)
@@ -71,7 +78,8 @@ def examine(
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
             findings.append(fail(check.__name__, f"no result in {seconds_max:.0f} s"))
-    return [finding for findings in found for finding in list(findings)]
+    is_whole = not any(thread.is_alive() for thread in threads)
+    return [finding for findings in found for finding in list(findings)], is_whole
 
 
 def _make(check: Check, patient: Patient, findings: list[Finding]) -> None:

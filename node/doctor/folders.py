@@ -2,14 +2,13 @@
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from broker import endpoint
-from node import locks
+from node import key_file, locks
 from node.config import Config, ConfigError
 from node.doctor.findings import Finding, Patient, fail, ok, warn
 from workers.store import StoreError
@@ -142,28 +141,29 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
 
 def _private_key(patient: Patient) -> Iterator[Finding]:
-    if patient.config.p2p_private_key is None:
-        yield warn(
-            "keys",
-            "no --p2p-private-key: each start has another PeerID",
-            "hera genp2pkeypair makes a key",
-        )
+    try:
+        config = key_file.known(patient.config)
+    except ConfigError as error:
+        yield fail("keys", str(error))
+        return
+    hint = "hera genp2pkeypair --out FILE makes one for --p2p-private-key-file"
+    if config.p2p_private_key is None:
+        yield warn("keys", "no private key: each start has another PeerID", hint)
     elif patient.has_key_on_command_line:
         yield warn(
-            "keys",
-            "the private key stands on the command line, where every user reads it",
-            "give it as HERA_P2P_PRIVATE_KEY or in the file of --config",
+            "keys", "the private key stands on the command line, where others may read it", hint
         )
-    elif patient.file is not None and patient.file.is_file() and _is_open(patient.file):
-        yield warn(
-            "keys", f"{patient.file} can be read by others", f"chmod 600 {patient.file}"
-        )  # a key may be in it, or come to be
+    elif (
+        config.p2p_private_key_file is None and patient.file is not None and _is_open(patient.file)
+    ):
+        yield warn("keys", f"{patient.file} can be read by others", f"chmod 600 {patient.file}")
     else:
         yield ok("keys", "the node keeps its PeerID")
 
 
 def _is_open(path: Path) -> bool:
-    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+    """Whether others may read a file of options; a key may be in it, or come to be."""
+    return path.is_file() and bool(path.stat().st_mode & key_file.OTHERS)
 
 
 def database(patient: Patient) -> Iterator[Finding]:
@@ -192,6 +192,6 @@ def running(patient: Patient) -> Iterator[Finding]:
     elif locks.is_held(run_folder / locks.SUPERVISOR):
         yield ok("running", f"a node runs here; to a second one: {locks.held_by_node(run_folder)}")
     elif locks.is_held(run_folder / locks.PROCESSES):
-        yield warn("running", locks.held_by_processes(run_folder))
+        yield warn("running", str(locks.held_by_processes(run_folder)))
     else:
         yield ok("running", "no node runs on this database")

@@ -27,6 +27,7 @@ from workers.store.reader import Reader
 SKEW_SECONDS_WARN = 10.0
 SKEW_SECONDS_FAIL = 300.0  # certificates and blocks' times are judged by this clock
 DIAL_SECONDS_MAX = 8.0
+GATEWAY_SECONDS_MAX = 8.0
 PEERS_MAX = 32  # that are dialled
 
 
@@ -44,7 +45,7 @@ def ports(patient: Patient) -> Iterator[Finding]:
         yield _port(config, "metrics", config.metrics_port, take)
     if config.broker_listen is not None:
         told = config.broker_listen
-        yield _port(config, "broker", endpoint.address_of(told)[1], partial(_broker, told))
+        yield _port(config, "broker", endpoint.address_of(told)[1], partial(_broker_port, told))
     for address in map(addresses.parse_listen, config.p2p_addr if config.p2p else ()):
         yield _port(config, "p2p", address.port, partial(_p2p, address))
 
@@ -72,7 +73,7 @@ def _http(host: str, port: int, what: str, option: str) -> None:
         raise _Taken(listening.cannot_serve(what, option, error)) from None
 
 
-def _broker(told: str) -> None:
+def _broker_port(told: str) -> None:
     host, port = endpoint.address_of(told)
     try:
         listening.bind(host, port).close()
@@ -122,6 +123,20 @@ def _is_ours(owner: psutil.Process, run_folder: Path) -> bool:
         return str(run_folder / locks.PROCESSES) in {file.path for file in owner.open_files()}
     except psutil.Error:
         return False
+
+
+def broker(patient: Patient) -> Iterator[Finding]:
+    """A worker on another machine reaches its node's broker."""
+    told = patient.config.broker_elsewhere
+    if told is None:
+        return
+    try:
+        socket.create_connection(endpoint.address_of(told), timeout=DIAL_SECONDS_MAX).close()
+    except OSError as error:
+        hint = "is the node up with --broker-listen, and the way to it open?"
+        yield fail("broker", f"{told}: {error.strerror or error}", hint)
+    else:
+        yield ok("broker", f"{told} is listened on")
 
 
 # ---- the gateway ------------------------------------------------------------------------------------------------
@@ -206,12 +221,12 @@ def _stored_genesis(config: Config) -> bytes | None:
 
 
 def _gateway(config: Config) -> Gateway:
-    """The node's gateway, asked once a question."""
+    """The node's gateway, asked once and not for long."""
     return Gateway(
         config.feeder_url or config.network.feeder_url,
         threading.Event(),
         api_key=config.gw_api_key,
-        timeouts_s=config.gw_timeout[:1],
+        timeouts_s=(GATEWAY_SECONDS_MAX,),
         tries_max=1,
     )
 

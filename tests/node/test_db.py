@@ -116,7 +116,7 @@ def test_info_names_a_network_that_is_known_and_tells_of_an_empty_store(tmp_path
     assert (told["network"], told["chain_height"]) == ("sepolia", None)
 
 
-def test_info_and_size_are_answered_beside_a_writer(db_path: Path) -> None:
+def test_info_size_and_verify_are_answered_beside_a_writer(db_path: Path) -> None:
     writer = Writer(db_path, CHAIN)
     config = load({"db-path": str(db_path)}, {})
     config.make_folders()
@@ -124,11 +124,15 @@ def test_info_and_size_are_answered_beside_a_writer(db_path: Path) -> None:
 
     told = json.loads(hera("db", "info", "--db-path", db_path).stdout)
     sizes = hera("db", "size", "--db-path", db_path)
+    writer.undo_head()  # what it does meanwhile is no fault
+    checked = hera("db", "verify", "--db-path", db_path, "--workers", "1")
 
     os.close(lock)
     writer.close()
     assert (told["chain_height"], told["in_use"]) == (LENGTH - 1, True)
     assert sizes.exit_code == 0
+    assert checked.exit_code == 0
+    assert f"blocks 0 to {LENGTH - 2}" in checked.stderr
 
 
 def test_size_has_a_row_for_each_family_and_their_sums(db_path: Path) -> None:
@@ -158,13 +162,16 @@ def test_a_synced_store_holds_in_one_process_and_in_two(db_path: Path, key: str)
         assert result.stderr == f"blocks 0 to {LENGTH - 1}, state at block {LENGTH - 1}: 0 faults\n"
 
 
-def test_recorded_blocks_hold_with_their_networks_key(fixtures: Path, tmp_path: Path) -> None:
-    network = networks.load("sepolia")
-    store_checked(tmp_path, network, chains.recorded(fixtures, "sepolia", 7))
+@pytest.mark.parametrize(("name", "length"), [("sepolia", 7), ("mainnet", 10)])
+def test_recorded_blocks_hold_with_their_networks_key(
+    fixtures: Path, tmp_path: Path, name: str, length: int
+) -> None:
+    store_checked(tmp_path, networks.load(name), chains.recorded(fixtures, name, length))
 
     result = hera("db", "verify", "--json", "--db-path", tmp_path, "--workers", "1")
 
-    assert json.loads(result.stdout) == {"from": 0, "to": 6, "signatures": True, "faults": []}
+    told = {"from": 0, "to": length - 1, "signatures": True, "faults": []}
+    assert json.loads(result.stdout) == told
     assert result.exit_code == 0
 
 
@@ -369,7 +376,7 @@ def test_nothing_is_reverted_while_a_node_runs(db_path: Path, run_folder: Path) 
     result = hera("db", "revert", "--to-block", "3", "--db-path", db_path)
     os.close(lock)
     assert result.exit_code == 78
-    assert locks.held_by_node(run_folder) in result.stderr
+    assert str(locks.held_by_node(run_folder)) in result.stderr
     assert stored_head(db_path) == LENGTH - 1
 
 
@@ -381,7 +388,7 @@ def test_nothing_is_reverted_while_processes_of_a_killed_node_live(
     result = hera("db", "revert", "--to-block", "3", "--db-path", db_path)
     os.close(lock)
     assert result.exit_code == 78
-    assert locks.held_by_processes(run_folder) in result.stderr
+    assert str(locks.held_by_processes(run_folder)) in result.stderr
     assert stored_head(db_path) == LENGTH - 1
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,7 +19,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from broker import curve
-from node import cli, locks
+from node import cli, key_file, locks
 from node.config import ConfigError, load
 from node.doctor import doctor, folders, machine, network
 from node.doctor.doctor import Check
@@ -44,7 +46,8 @@ def patient(db_path: Path, file: Path | None = None, **flags: str) -> Patient:
     told = {"db-path": str(db_path)} | {
         name.replace("_", "-"): text for name, text in flags.items()
     }
-    return Patient(load(told, {}), (), file, has_key_on_command_line=file is None)
+    is_shown = "p2p-private-key" in told and file is None
+    return Patient(load(told, {}), (), file, is_shown)
 
 
 def levels(check: Check, told: Patient) -> list[str]:
@@ -253,11 +256,11 @@ def test_it_is_told_whether_a_node_runs_and_what_one_has_left(tmp_path: Path) ->
     assert only(folders.running, told).text == "no node runs on this database"
     lock = locks.hold_for_processes(run_folder, lambda _: None)
     left = only(folders.running, told)
-    assert (left.level, left.text) == ("warn", locks.held_by_processes(run_folder))
+    assert (left.level, left.text) == ("warn", str(locks.held_by_processes(run_folder)))
     other = locks.hold(run_folder)
     runs = only(folders.running, told)
     assert runs.level == "ok"
-    assert locks.held_by_node(run_folder) in runs.text
+    assert str(locks.held_by_node(run_folder)) in runs.text
     assert lock is not None
     os.close(lock)
     os.close(other)
@@ -267,7 +270,7 @@ def test_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
     key = keys.generate().private_hex
     file = tmp_path / "hera.toml"
     file.touch(mode=0o600)
-    assert only(folders.keys, patient(tmp_path, p2p="1")).hint == "hera genp2pkeypair makes a key"
+    assert "--p2p-private-key-file" in only(folders.keys, patient(tmp_path, p2p="1")).hint
     assert levels(folders.keys, patient(tmp_path, file, p2p="1", p2p_private_key=key)) == ["ok"]
     file.chmod(0o644)
     found = only(folders.keys, patient(tmp_path, file, p2p="1", p2p_private_key=key))
@@ -276,6 +279,18 @@ def test_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
         "command line" in only(folders.keys, patient(tmp_path, p2p="1", p2p_private_key=key)).text
     )
     assert list(folders.keys(patient(tmp_path))) == []
+
+
+def test_a_key_file_is_judged_as_at_a_start(tmp_path: Path) -> None:
+    key_file.write(tmp_path / "key")
+    told = patient(tmp_path, p2p="1", p2p_private_key_file=str(tmp_path / "key"))
+    assert levels(folders.keys, told) == ["ok"]
+    (tmp_path / "key").chmod(0o640)
+    with pytest.raises(ConfigError) as refused:
+        key_file.known(told.config)
+    found = only(folders.keys, told)
+    assert (found.level, found.text) == ("fail", str(refused.value))
+    assert "chmod 600" in found.text
 
 
 def test_keys_of_a_broker_are_judged_as_at_its_start(tmp_path: Path) -> None:
@@ -555,8 +570,9 @@ def test_a_check_that_hangs_or_breaks_hides_no_other_one(tmp_path: Path) -> None
     def holds(_: Patient) -> Iterator[Finding]:
         yield ok("holds", "all")
 
-    found = doctor.examine(patient(tmp_path), (hangs, breaks, holds), seconds_max=0.3)
+    found, is_whole = doctor.examine(patient(tmp_path), (hangs, breaks, holds), seconds_max=0.3)
     release.set()
+    assert not is_whole
     assert [(each.check, each.level, each.text) for each in found] == [
         ("hangs", "ok", "so far"),
         ("hangs", "fail", "no result in 0 s"),
@@ -564,6 +580,40 @@ def test_a_check_that_hangs_or_breaks_hides_no_other_one(tmp_path: Path) -> None
         ("breaks", "fail", "could not be checked: RuntimeError: a bug"),
         ("holds", "ok", "all"),
     ]
+
+
+HANGS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from node.doctor import doctor
+
+def hangs(patient):  # as a look-up of a name does, in a thread that the interpreter waits for
+    ThreadPoolExecutor().submit(Event().wait).result()
+    yield
+
+doctor.CHECKS = (hangs,)
+doctor.examine.__defaults__ = ((hangs,), 0.3)
+sys.exit(doctor.run({"db-path": sys.argv[1]}, {}, None, as_json=False))
+"""
+
+
+def test_what_hangs_does_not_keep_the_command_from_its_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HANGS, str(tmp_path / "db")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "no result in" in ended.stdout
+
+
+def test_a_worker_on_another_machine_must_reach_its_broker(tmp_path: Path) -> None:
+    with listener() as port:
+        told = patient(
+            tmp_path, broker=f"tcp://127.0.0.1:{port}", broker_keys="keys", network="sepolia"
+        )
+        assert levels(network.broker, told) == ["ok"]
+    found = only(network.broker, told)
+    assert (found.level, "refused" in found.text) == ("fail", True)
+    assert list(network.broker(patient(tmp_path))) == []
 
 
 def test_a_healthy_node_is_all_well_and_nothing_is_written(tmp_path: Path) -> None:

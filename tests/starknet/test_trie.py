@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from starknet.felt import P
 from starknet.hashes import PairHash, list_root, pedersen, poseidon
-from starknet.trie import HEIGHT, Binary, Edge, MissingNode, find, update, way
+from starknet.trie import HEIGHT, Binary, Edge, MissingNode, find, leaves, root, update, way
 from tests.starknet.tries import Packed, map_root
 
 LIST_OF_3 = 0x3B5CC7F1292EB3847C3F902D048A7E5DC7702D1C191CCD17C2D33F797E6FC32
@@ -241,3 +241,35 @@ def test_a_page_that_ends_early_or_late_or_holds_no_felt_or_no_path_is_damaged()
 def test_keys_and_values_out_of_range_are_refused(changes: dict[int, int]) -> None:
     with pytest.raises(ValueError, match=r"251 bits|prime"):
         Trie().set(changes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches, sizes)
+def test_all_leaves_are_those_of_the_map_and_the_root_is_stated(
+    changes: Batches, page_bytes: int
+) -> None:
+    trie, now = grown(changes, page_bytes)
+    kept = {key: value for key, value in now.items() if value}
+    assert list(leaves(trie.read, NAME, poseidon)) == sorted(kept.items())
+    assert root(trie.read, NAME) == map_root(HEIGHT, kept, poseidon)
+
+
+@pytest.mark.parametrize("page_bytes", [0, 400])
+def test_every_byte_of_every_page_counts_where_all_leaves_are_read(page_bytes: int) -> None:
+    trie, _ = grown([{1: 5, 2: 6, 9: 7, 1 << 200: 8, (1 << HEIGHT) - 1: 9}], page_bytes)
+    whole = dict(trie.stored)
+    rows, stated = list(leaves(trie.read, NAME, poseidon)), root(trie.read, NAME)
+    for name, page in whole.items():
+        for at in range(len(page)):
+            trie.stored[name] = page[:at] + bytes([page[at] ^ 1]) + page[at + 1 :]
+            with suppress(MissingNode):
+                found = list(leaves(trie.read, NAME, poseidon)), root(trie.read, NAME)
+                assert found[1] != stated, (
+                    name,
+                    at,
+                )  # what is said of the root is not below itself
+        trie.stored[name] = page
+        del trie.stored[name]
+        with suppress(MissingNode):
+            assert list(leaves(trie.read, NAME, poseidon)) != rows
+        trie.stored[name] = page

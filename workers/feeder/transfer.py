@@ -37,7 +37,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer; ``body`` is unpacked, ``bytes_came`` counts it as it was sent. The rest are headers."""
+    """One whole answer; ``body`` is unpacked, ``bytes_came`` counts it as it was sent. The last three are headers."""
 
     status: int
     body: bytes
@@ -97,14 +97,8 @@ class Transfer:
         except httpx.RequestError as error:
             raise NoAnswer(str(error) or type(error).__name__) from None
         headers = response.headers
-        return Answer(
-            response.status_code,
-            body,
-            came,
-            headers.get("retry-after"),
-            headers.get("location"),
-            headers.get("date"),
-        )
+        told = (headers.get(name) for name in ("retry-after", "location", "date"))
+        return Answer(response.status_code, body, came, *told)
 
     async def _end(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
