@@ -137,6 +137,11 @@ def refusal(why: str) -> bytes:
     return _failed(NULL, invalid_request(why))
 
 
+def notification(method: str, params: object) -> bytes:
+    """Return what is told without being asked."""
+    return _encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
 def _parsed(body: bytes) -> Any:
     try:
         request = json.loads(body, parse_constant=_no_json)

@@ -119,10 +119,11 @@ ALL: dict[str, AnyMethod] = {
 
 def methods_of(spec: Spec) -> dict[str, AnyMethod]:
     """Return the methods of one version, with the parameters that it has."""
-    return {name: _as_in(spec, method) for name, method in ALL.items()}
+    return {name: as_in(spec, method) for name, method in ALL.items()}
 
 
-def _as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
+def as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
+    """Return a method with the parameters that it has in one version."""
     if isinstance(method, Forwarded):
         return method
     params = tuple(param for param in method.params if param.since <= spec.since)

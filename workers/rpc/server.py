@@ -23,8 +23,11 @@ from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
+from workers.rpc import sockets
+from workers.rpc.follower import Follower
 from workers.rpc.jsonrpc import Service, refusal
-from workers.rpc.specs import SPECS, paths
+from workers.rpc.sockets import Socket, Sockets
+from workers.rpc.specs import SPECS, paths, unserved
 from workers.rpc.upstream import Upstream
 from workers.rpc.watch import Watch
 from workers.settings import Settings
@@ -52,17 +55,21 @@ def main(settings: Settings, link: Link) -> None:
         application(watch),
         log_config=None,
         access_log=False,
-        limit_concurrency=CONNECTIONS_MAX,
+        limit_concurrency=CONNECTIONS_MAX + sockets.CONNECTIONS_MAX,
+        ws=Socket,
+        ws_max_size=sockets.MESSAGE_BYTES_MAX,
+        ws_ping_interval=sockets.PING_SECONDS,
+        ws_ping_timeout=sockets.PONG_SECONDS,
+        ws_per_message_deflate=False,  # a message would be unpacked before it is measured
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
         lifespan="on",
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     server = _Server(config)
     watch.when_lost = lambda: setattr(server, "should_exit", True)
-    log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
     try:
-        with bound:
-            server.run(sockets=[bound])
+        with contextlib.ExitStack() as closing:
+            server.run(sockets=[closing.enter_context(each) for each in bound])
     finally:
         reader.close()
     if watch.unreadable is not None:
@@ -123,8 +130,7 @@ def application(watch: Watch) -> Starlette:
         return endpoint
 
     async def unknown(request: Request, _: Exception) -> Response:
-        served = ", ".join(path for path in paths())
-        return _json(refusal(f"there is no {request.url.path[:80]}: use one of {served}"), 404)
+        return _json(refusal(unserved(request.url.path)), 404)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -141,6 +147,7 @@ def application(watch: Watch) -> Starlette:
             Route("/status", status),
             Route("/health", health),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
+            *sockets.routes(Sockets(Follower(watch), services, settings.rpc_cors)),
         ],
         middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
         exception_handlers={404: unknown},
@@ -162,9 +169,22 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _bind(settings: Settings) -> socket.socket:
-    try:
-        return bind(settings.http_host, settings.http_port, shared=settings.rpc_workers > 1)
-    except CannotListen as error:
-        log.error(f"Cannot serve HTTP on {error}: choose another --http-port or --http-host")
-        raise SystemExit(EX_CONFIG) from None
+def _bind(settings: Settings) -> list[socket.socket]:
+    """Take the ports of HTTP (which takes WebSockets too) and of WebSockets alone, those that are wanted."""
+    wanted = [
+        ("HTTP", "http", settings.http_host, settings.http_port if settings.http else None),
+        ("WebSocket", "ws", settings.ws_host, settings.ws_port),
+    ]
+    bound = []
+    for name, option, host, port in wanted:
+        if port is None:
+            continue
+        try:
+            bound.append(bind(host, port, shared=settings.rpc_workers > 1))
+        except CannotListen as error:
+            log.error(
+                f"Cannot serve {name} on {error}: choose another --{option}-port or --{option}-host"
+            )
+            raise SystemExit(EX_CONFIG) from None
+        log.info(f"Serving {name}", extra=fields(host=host, port=bound[-1].getsockname()[1]))
+    return bound
