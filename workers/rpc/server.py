@@ -30,6 +30,7 @@ from workers.rpc.sockets import Socket, Sockets
 from workers.rpc.specs import SPECS, paths, unserved
 from workers.rpc.upstream import Upstream
 from workers.rpc.watch import Watch
+from workers.rpc.writes import Gateway
 from workers.settings import Settings
 from workers.store.reader import Reader
 
@@ -112,8 +113,9 @@ def application(watch: Watch) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     settings = watch.settings
-    upstream = None if settings.rpc_upstream is None else Upstream(settings.rpc_upstream)
-    services = {spec: Service(watch, spec, upstream) for spec in SPECS}
+    others = contextlib.ExitStack()
+    upstream, gateway = _upstream(settings, others), _gateway(settings, others)
+    services = {spec: Service(watch, spec, upstream, gateway) for spec in SPECS}
 
     def rpc(service: Service) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -136,8 +138,7 @@ def application(watch: Watch) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sampling = asyncio.create_task(watch.keep_sampling())
         yield
-        if upstream is not None:
-            upstream.close()
+        others.close()
         sampling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sampling
@@ -153,6 +154,16 @@ def application(watch: Watch) -> Starlette:
         exception_handlers={404: unknown},
         lifespan=lifespan,
     )
+
+
+def _upstream(settings: Settings, closing: contextlib.ExitStack) -> Upstream | None:
+    url = settings.rpc_upstream
+    return None if url is None else closing.enter_context(contextlib.closing(Upstream(url)))
+
+
+def _gateway(settings: Settings, closing: contextlib.ExitStack) -> Gateway | None:
+    url = settings.network.gateway_url
+    return closing.enter_context(contextlib.closing(Gateway(url))) if url else None
 
 
 async def _body(request: Request) -> bytes | None:

@@ -122,7 +122,9 @@ def serving(
     served = Served(settings, writer)
     served.store(*blocks)
     stop = Event()
-    broker = Thread(target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set})
+    broker = Thread(
+        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
+    )
     broker.start()
     names = [f"rpc-{number}" for number in range(1, settings.rpc_workers + 1)]
     processes = [SPAWN.Process(target=sources.run, args=("rpc", settings, name)) for name in names]
