@@ -37,6 +37,8 @@ MEMORY_MIB_DEFAULT = 128
 MEMORY_MIB_MIN = 16
 MEMORY_MIB_MAX = 65536
 WORKERS_MAX = 256
+READINESS_TOLERANCE = 6  # blocks, as Juno has it
+TOLERANCE_MAX = 1_000_000
 FEEDER_POLL_SECONDS = (
     5.0  # a new block comes every few seconds; asking faster only burdens the gateway
 )
@@ -75,6 +77,7 @@ class Config:
     rpc_upstream: str | None  # another node, for what this one cannot answer
     rpc_cors_enable: bool
     rpc_workers: int
+    readiness_block_tolerance: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
@@ -209,6 +212,7 @@ class Config:
             rpc_upstream=self.rpc_upstream,
             rpc_cors=self.rpc_cors_enable,
             rpc_workers=self.rpc_workers,
+            readiness_block_tolerance=self.readiness_block_tolerance,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -260,6 +264,13 @@ KEYS = (
     ),
     Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
     Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
+    Key(
+        "readiness-block-tolerance",
+        "int",
+        "Blocks behind the best known one at which /ready/sync still says yes.",
+        "N",
+        "6",
+    ),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -440,6 +451,11 @@ def _build(values: _Values, cwd: Path) -> Config:
         rpc_upstream=get("rpc-upstream", rpc_url, None),
         rpc_cors_enable=get("rpc-cors-enable", boolean, False),
         rpc_workers=get("rpc-workers", worker_count, 1),
+        readiness_block_tolerance=get(
+            "readiness-block-tolerance",
+            lambda text: _number(text, 0, TOLERANCE_MAX),
+            READINESS_TOLERANCE,
+        ),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),

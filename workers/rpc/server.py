@@ -1,4 +1,4 @@
-"""The node's HTTP server: ``/status``, ``/health`` and JSON-RPC at a path for each version.
+"""The node's HTTP server: the status page, what probes ask, and JSON-RPC at a path for each version.
 
 Everything runs in one thread but questions to the broker and to an upstream node, since a Reader belongs to one
 thread. Nothing that is asked of it takes long by itself: see ``events.PAGE_SECONDS`` and the bounds of lists.
@@ -16,16 +16,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
-from workers.rpc import sockets
+from workers.rpc import probes, sockets
 from workers.rpc.follower import Follower
 from workers.rpc.jsonrpc import Service, refusal
+from workers.rpc.page import routes as page
+from workers.rpc.page.stream import Streams
 from workers.rpc.sockets import Socket, Sockets
 from workers.rpc.specs import SPECS, paths, unserved
 from workers.rpc.upstream import Upstream
@@ -52,21 +54,9 @@ def main(settings: Settings, link: Link) -> None:
     bound = _bind(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
-    config = uvicorn.Config(
-        application(watch),
-        log_config=None,
-        access_log=False,
-        limit_concurrency=CONNECTIONS_MAX + sockets.CONNECTIONS_MAX,
-        ws=Socket,
-        ws_max_size=sockets.MESSAGE_BYTES_MAX,
-        ws_ping_interval=sockets.PING_SECONDS,
-        ws_ping_timeout=sockets.PONG_SECONDS,
-        ws_per_message_deflate=False,  # a message would be unpacked before it is measured
-        timeout_graceful_shutdown=STOP_SECONDS_MAX,
-        lifespan="on",
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Server(config)
+    streams = Streams(watch, lambda client: server.cut(client))
+    server = _Server(configured(watch, streams))
+    server.when_stopping = streams.close
     watch.when_lost = lambda: setattr(server, "should_exit", True)
     try:
         with contextlib.ExitStack() as closing:
@@ -79,8 +69,29 @@ def main(settings: Settings, link: Link) -> None:
         raise SystemExit(EX_TEMPFAIL)
 
 
+def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
+    """Return what the web server is told, its limits above all."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        sockets.apart(application(watch, streams), watch.settings.ws_port),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whom a connection is with is what its socket says
+        limit_concurrency=CONNECTIONS_MAX + sockets.CONNECTIONS_MAX,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        lifespan="on",
+        ws=Socket,
+        ws_max_size=sockets.MESSAGE_BYTES_MAX,
+        ws_ping_interval=sockets.PING_SECONDS,
+        ws_ping_timeout=sockets.PONG_SECONDS,
+        ws_per_message_deflate=False,  # a message would be unpacked before it is measured
+    )
+
+
 class _Server(uvicorn.Server):
     """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
+
+    when_stopping: Callable[[], None]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -102,15 +113,20 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(0):
             await asyncio.sleep(TICK_SECONDS)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking connections and let those end that are there."""
+        self.when_stopping()
+        await super().shutdown(sockets)
 
-def application(watch: Watch) -> Starlette:
+    def cut(self, client: object) -> None:
+        """End the connections of ``client``, with what they have still to read."""
+        for connection in list(self.server_state.connections):
+            if client is not None and getattr(connection, "client", None) == client:
+                connection.transport.abort()
+
+
+def application(watch: Watch, streams: Streams) -> Starlette:
     """Build the application that answers from ``watch``."""
-
-    async def status(_: Request) -> Response:
-        return JSONResponse(watch.status())
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
 
     settings = watch.settings
     others = contextlib.ExitStack()
@@ -145,8 +161,8 @@ def application(watch: Watch) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/status", status),
-            Route("/health", health),
+            *probes.routes(watch),
+            *page.routes(streams),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
             *sockets.routes(Sockets(Follower(watch), services, settings.rpc_cors)),
         ],

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.events import CloseConnection, Request
@@ -93,6 +94,21 @@ def routes(sockets: Sockets) -> list[WebSocketRoute]:
         WebSocketRoute(path, partial(sockets.serve, spec)) for path, spec in socket_paths().items()
     ]
     return [*served, WebSocketRoute("/{path:path}", _unknown)]
+
+
+def apart(application: ASGIApp, port: int | None) -> ASGIApp:
+    """Return the application, which on ``port`` takes WebSockets alone."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["server"][1] == port:
+            why = refusal("this port takes WebSockets alone: HTTP is at --http-port")
+            headers = {"Upgrade": "websocket"}
+            response = Response(why, 426, headers, media_type="application/json")
+            await response(scope, receive, send)
+        else:
+            await application(scope, receive, send)
+
+    return application if port is None else guarded
 
 
 async def _unknown(socket: WebSocket) -> None:

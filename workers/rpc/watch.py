@@ -5,11 +5,13 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from broker.link import BrokerLost
 from workers.log import log
+from workers.progress import Progress, Sample, progress, sample
 from workers.rpc.felts import hex_of
 from workers.settings import Settings
 from workers.store import Head, StoreError
@@ -20,6 +22,16 @@ SAMPLE_SECONDS = 1.0
 IDLE_SAMPLE_SECONDS = 5.0  # at the head, and nobody has asked for the status for so long
 STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
+LOOK_SECONDS = 8.0  # … and how busy the stages are
+
+
+@dataclass(frozen=True)
+class Look:
+    """The broker's figures at one time, as ``workers.progress`` has them, and the bytes that peers gave and got."""
+
+    sample: Sample
+    bytes_in: int
+    bytes_out: int
 
 
 class Watch:
@@ -43,6 +55,7 @@ class Watch:
         self._stats: dict[str, Any] = {}
         self._heads: deque[tuple[float, int]] = deque()
         self._started = reader.head()
+        self._looks: deque[Look] = deque()
         self._asked_at = -SPEED_SECONDS
         self._asked = asyncio.Event()  # ends the long pause of an idle node
 
@@ -66,15 +79,18 @@ class Watch:
 
     def target(self) -> int | None:
         """Return the highest block that a source heard of, never below the head."""
-        heard = [int(s["target"]) for s in self._statuses().values() if _is_count(s.get("target"))]
-        head = self.head()
-        own = [] if head is None else [head.number]
-        return max(heard + own, default=None)
+        head, heard = self.head(), self.heard()
+        own = None if head is None else head.number
+        return max((n for n in (own, heard) if n is not None), default=None)
+
+    def heard(self) -> int | None:
+        """Return the highest block that a source, peers or gateway, says there is; None while none has said."""
+        said = [status.get("target") for status in self._statuses().values()]
+        return max((n for n in said if isinstance(n, int) and _is_count(n)), default=None)
 
     def status(self) -> dict[str, Any]:
         """Return the answer of ``/status``."""
-        self._asked_at = self._clock()
-        self._asked.set()
+        self.is_asked()
         head, target = self.head(), self.target()
         statuses = self._statuses()
         number = -1 if head is None else head.number
@@ -94,6 +110,38 @@ class Watch:
             "workers": statuses,
         }
 
+    def is_asked(self) -> None:
+        """Note that somebody wants to know: figures are asked for each second for a while."""
+        self._asked_at = self._clock()
+        self._asked.set()
+
+    def progress(self) -> Progress | None:
+        """Return how far the node is, measured over ``LOOK_SECONDS``; None before the broker has answered."""
+        if not self._looks:
+            return None
+        return progress(self._looks[0].sample, self._looks[-1].sample, self.settings.stages)
+
+    def age(self) -> float | None:
+        """Return for how many seconds the broker has not answered; None if it never did."""
+        return self._clock() - self._looks[-1].sample.at if self._looks else None
+
+    def bytes_per_second(self) -> tuple[float, float]:
+        """Return how fast peers give us bytes, and how fast we give them some."""
+        if len(self._looks) < 2:
+            return 0.0, 0.0
+        first, last = self._looks[0], self._looks[-1]
+        seconds = max(0.001, last.sample.at - first.sample.at)
+        grown = (last.bytes_in - first.bytes_in, last.bytes_out - first.bytes_out)
+        return max(0, grown[0]) / seconds, max(0, grown[1]) / seconds
+
+    def said(self, worker: str) -> dict[str, Any]:
+        """Return what a process says of itself; nothing where there is none."""
+        return self._statuses().get(worker, {})
+
+    def workers(self) -> dict[str, float]:
+        """Return the processes that the broker hears, and how many seconds ago it last did."""
+        return {name: float(s.get("last_seen_s", 0)) for name, s in self._statuses().items()}
+
     def speed(self) -> float:
         """Return blocks a second over the samples of the last ``SPEED_SECONDS``."""
         if len(self._heads) < 2:
@@ -108,6 +156,17 @@ class Watch:
         while self._heads[0][0] < now - SPEED_SECONDS:
             self._heads.popleft()
 
+    def look(self, stats: dict[str, Any]) -> None:
+        """Take the broker's figures of now."""
+        self._stats = stats
+        head, now = self.head(), self._clock()
+        number = None if head is None else head.number
+        said = self.said("p2p")
+        moved = (_count(said.get("bytes_in")), _count(said.get("bytes_out")))
+        self._looks.append(Look(sample(stats, now, head=number, target=self.target()), *moved))
+        while len(self._looks) > 2 and self._looks[1].sample.at <= now - LOOK_SECONDS:
+            self._looks.popleft()
+
     async def keep_sampling(self) -> None:
         """Sample head and broker each second, less often while idle, until cancelled or the broker is lost."""
         loop = asyncio.get_running_loop()
@@ -115,7 +174,7 @@ class Watch:
             while True:
                 self.note()
                 try:
-                    self._stats = await loop.run_in_executor(asker, self._ask, STATS_SECONDS_MAX)
+                    self.look(await loop.run_in_executor(asker, self._ask, STATS_SECONDS_MAX))
                 except TimeoutError:
                     log.debug("The broker did not answer in time")
                 except BrokerLost:
@@ -174,3 +233,7 @@ def _p2p(statuses: dict[str, dict[str, Any]]) -> dict[str, int]:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and _is_count(value) else 0
