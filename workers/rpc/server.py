@@ -51,7 +51,7 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
-    bound = _bind(settings)
+    listening = bound(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
     streams = Streams(watch, lambda client: server.cut(client))
@@ -60,7 +60,7 @@ def main(settings: Settings, link: Link) -> None:
     watch.when_lost = lambda: setattr(server, "should_exit", True)
     try:
         with contextlib.ExitStack() as closing:
-            server.run(sockets=[closing.enter_context(each) for each in bound])
+            server.run(sockets=[closing.enter_context(each) for each in listening])
     finally:
         reader.close()
     if watch.unreadable is not None:
@@ -196,22 +196,25 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _bind(settings: Settings) -> list[socket.socket]:
-    """Take the ports of HTTP (which takes WebSockets too) and of WebSockets alone, those that are wanted."""
+def bound(settings: Settings) -> list[socket.socket]:
+    """Take the ports that are wanted: of HTTP, which takes WebSockets too, and of WebSockets alone.
+
+    Raises ``SystemExit`` with code 78 if one cannot be had.
+    """
     wanted = [
         ("HTTP", "http", settings.http_host, settings.http_port if settings.http else None),
         ("WebSocket", "ws", settings.ws_host, settings.ws_port),
     ]
-    bound = []
+    taken = []
     for name, option, host, port in wanted:
         if port is None:
             continue
         try:
-            bound.append(bind(host, port, shared=settings.rpc_workers > 1))
+            taken.append(bind(host, port, shared=settings.rpc_workers > 1))
         except CannotListen as error:
             log.error(
                 f"Cannot serve {name} on {error}: choose another --{option}-port or --{option}-host"
             )
             raise SystemExit(EX_CONFIG) from None
-        log.info(f"Serving {name}", extra=fields(host=host, port=bound[-1].getsockname()[1]))
-    return bound
+        log.info(f"Serving {name}", extra=fields(host=host, port=taken[-1].getsockname()[1]))
+    return taken
