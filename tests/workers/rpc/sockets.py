@@ -1,11 +1,11 @@
-"""A server over a store that the test writes, and a real WebSocket client that holds all it hears against the schemas."""
+"""A server over a store that the test writes, and a real client that holds all it hears against the schemas."""
 
 import json
 import multiprocessing
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from workers.store.reader import Reader
 from workers.store.writer import Writer
 
 SECONDS_MAX = 20.0
+QUIET_SECONDS = 0.4  # four looks at the store
 SPAWN = multiprocessing.get_context("spawn")
 TOPIC = Topic("blocks.stored", BlockStored, 10, 1000)
 SOCKETS_API = "starknet_ws_api.json"
@@ -73,14 +74,12 @@ class Client:
         return name, note["params"]["subscription_id"], note["params"]["result"]
 
     def all_told(self) -> list[tuple[str, str, Any]]:
-        """Return every notification that came before a request's answer, or comes within a while."""
-        found = []
+        """Return every notification that came already, or comes within a while of the one before."""
         while True:
             try:
-                self._notes.append(json.loads(self.connection.recv(0.3)))
+                self._notes.append(json.loads(self.connection.recv(QUIET_SECONDS)))
             except TimeoutError:
-                return found
-            found.append(self.told())
+                return [self.told() for _ in range(len(self._notes))]
 
     def send(self, body: object) -> None:
         """Send text as it is, or a body as JSON."""
@@ -97,7 +96,7 @@ class Served:
     def __init__(self, settings: Settings, blocks: Iterable[BlockVerified]) -> None:
         self.settings = settings
         self.writer = Writer(settings.db_path, settings.network.chain_id)
-        self.clients: list[ClientConnection] = []
+        self._open = ExitStack()
         self.store(*blocks)
 
     def store(self, *blocks: BlockVerified) -> None:
@@ -106,22 +105,32 @@ class Served:
             self.writer.store(block)
 
     def undo(self, length: int) -> None:
-        """Take the last blocks back."""
+        """Take the last blocks back, and wait until the server sees it."""
         for _ in range(length):
             self.writer.undo_head()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the server's head is the store's."""
+        assert self.writer.head is not None
+        number = self.writer.head.number
+        client = self.open()
+        wait_for(lambda: client.call("blockNumber") == number)
+
+    def hang_up(self) -> None:
+        """End all connections."""
+        self._open.close()
 
     def open(self, path: str = "/", port: int | None = None, **options: Any) -> Client:
         """Connect at a path."""
         url = f"ws://127.0.0.1:{port or self.settings.http_port}{path}"
-        told = {"max_size": None, "proxy": None, "ping_interval": None, "close_timeout": 1}
-        connection = connect(url, **(told | options))
-        self.clients.append(connection)
+        told = {"max_size": None, "proxy": None, "ping_interval": None, "max_queue": None}
+        connection = self._open.enter_context(connect(url, **(told | options)))
         return Client(connection, socket_paths()[path])
 
     def close(self) -> None:
         """End what is open still."""
-        for client in self.clients:
-            client.close()
+        self.hang_up()
         self.writer.close()
 
 
@@ -223,6 +232,7 @@ class SocketSchemas:
         self._components = mended({"schemas": schemas})
         self._methods = {each["name"]: each for each in told["methods"]}
         self._errors = told["components"]["errors"] | api["components"]["errors"]
+        self._validators: dict[tuple[str, str], Any] = {}
 
     def methods(self) -> set[str]:
         """Return the names of all methods that are asked, and of notifications."""
@@ -240,23 +250,21 @@ class SocketSchemas:
 
     def check_result(self, method: str, result: object) -> None:
         """Raise ``ValidationError`` unless the method may have this result."""
-        self._check(self._methods[f"starknet_{method}"]["result"]["schema"], result)
+        schema = self._methods[f"starknet_{method}"]["result"]["schema"]
+        self._check((method, "result"), schema, result)
 
     def check_note(self, method: str, params: dict[str, object]) -> None:
         """Raise ``ValidationError`` unless the notification may have these parameters, and no others."""
         known = {param["name"]: param["schema"] for param in self._methods[method]["params"]}
         assert params.keys() == known.keys()
         for name, schema in known.items():
-            self._check(schema, params[name])
+            self._check((method, name), schema, params[name])
 
-    def _check(self, schema: dict[str, Any], value: object) -> None:
-        whole = {"allOf": [mended(schema)], "components": self._components}
-        _validator(json.dumps(whole)).validate(value)
-
-
-@cache
-def _validator(schema: str) -> Any:
-    return jsonschema_rs.validator_for(json.loads(schema))
+    def _check(self, what: tuple[str, str], schema: dict[str, Any], value: object) -> None:
+        if what not in self._validators:
+            whole = {"allOf": [mended(schema)], "components": self._components}
+            self._validators[what] = jsonschema_rs.validator_for(whole)
+        self._validators[what].validate(value)
 
 
 def _here(document: Any) -> Any:
