@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from broker import endpoint
 from broker.curve import Passport, allowed, load_broker, load_passport
-from node import networks
+from node import durations, networks
 from node.banner import VERSION
 from starknet.network import Network
 from workers import hash_table
@@ -42,6 +42,9 @@ TOLERANCE_MAX = 1_000_000
 FEEDER_POLL_SECONDS = (
     5.0  # a new block comes every few seconds; asking faster only burdens the gateway
 )
+FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX = 0.1, 3600.0
+GATEWAY_TIMEOUT = "5s"
+API_KEY_CHARACTERS_MAX = 512
 CUSTOM_KEYS = (
     "cn-name",
     "cn-feeder-url",
@@ -88,6 +91,9 @@ class Config:
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
+    gw_api_key: str | None
+    gw_timeout: tuple[float, ...]  # seconds; each where the one before was too short
+    pending_poll_interval: float  # seconds
     public_key: int | None
     verify_workers: int
     memory_budget_mib: int
@@ -162,13 +168,15 @@ class Config:
         return {variable(name): value for name, value in self.given}
 
     def shown(self) -> dict[str, Any]:
-        """Return every value in force, for the log, with the private key masked."""
+        """Return every value in force, for the log, with keys masked."""
         values = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
         del values["given"]
         values["network"] = asdict(self.network)
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
         if self.p2p_private_key is not None:
             values["p2p-private-key"] = "(hidden)"
+        if self.gw_api_key is not None:
+            values["gw-api-key"] = "(hidden)"
         if self.rpc_upstream is not None:  # a key may be part of it
             values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
@@ -200,7 +208,9 @@ class Config:
             log_format=self.log_format,
             p2p=self._p2p_settings() if self.p2p else None,
             feeder_url=self.feeder_url or self.network.feeder_url,
-            feeder_poll_seconds=FEEDER_POLL_SECONDS,
+            feeder_poll_seconds=self.pending_poll_interval,
+            gateway_api_key=self.gw_api_key,
+            gateway_timeouts_s=self.gw_timeout,
             http_host=self.http_host,
             http_port=self.http_port,
             http=self.http,
@@ -291,6 +301,26 @@ KEYS = (
     ),
     Key("p2p-deny", "list", "Networks that may neither connect nor be dialled.", "CIDR,…"),
     Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
+    Key(
+        "gw-api-key",
+        "text",
+        "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
+        "KEY",
+    ),
+    Key(
+        "gw-timeout",
+        "text",
+        "Time-out of a request to the gateway, doubled where it is too short; or 5s,10s,20s; 5s, stays.",
+        "DURATION,…",
+        GATEWAY_TIMEOUT,
+    ),
+    Key(
+        "pending-poll-interval",
+        "text",
+        "How often the gateway is asked for new blocks (0s, off in Juno, is the default here).",
+        "DURATION",
+        "5s",
+    ),
     Key(
         "public-key",
         "text",
@@ -466,6 +496,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_allow=get("p2p-allow", _networks, ()),
         p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
+        gw_api_key=get("gw-api-key", _api_key, None),
+        gw_timeout=get("gw-timeout", durations.timeouts, durations.timeouts(GATEWAY_TIMEOUT)),
+        pending_poll_interval=get("pending-poll-interval", _poll_seconds, FEEDER_POLL_SECONDS),
         public_key=get("public-key", networks.felt, None),
         verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
@@ -638,6 +671,19 @@ def _number(text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
         raise ValueError(f'"{text}" is no whole number from {low} to {high}')
     return int(text)
+
+
+def _api_key(text: str) -> str:
+    if not re.fullmatch(rf"[!-~]{{1,{API_KEY_CHARACTERS_MAX}}}", text):  # and never show it
+        raise ValueError(f"give 1 to {API_KEY_CHARACTERS_MAX} printable characters without spaces")
+    return text
+
+
+def _poll_seconds(text: str) -> float:
+    """Read the pace at the head. Without polling there were no new blocks, so Juno's off is the usual pace."""
+    if durations.seconds(text, 0.0, FEEDER_POLL_SECONDS_MAX) == 0.0:
+        return FEEDER_POLL_SECONDS
+    return durations.seconds(text, FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX)
 
 
 def _memory(text: str) -> int:
