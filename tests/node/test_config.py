@@ -202,6 +202,7 @@ BAD = [
     ("pending-poll-interval", "2h", "to 3600s"),
     ("rpc-upstream", "localhost:9545", "no URL"),
     ("rpc-workers", "0", "from 1 to"),
+    ("readiness-block-tolerance", "-1", "from 0 to"),
     ("public-key", "0xzz", "no field element"),
     ("public-key", "0x" + "f" * 64, "no field element"),
     ("verify-workers", "257", "from 0 to"),
@@ -271,6 +272,12 @@ def test_the_api_key_reaches_the_feeder_and_no_log() -> None:
     with pytest.raises(ConfigError) as caught:
         load({"gw-api-key": "open sesame"}, {})
     assert "sesame" not in str(caught.value)
+
+
+def test_how_far_behind_is_ready_is_six_blocks_unless_told() -> None:
+    assert load({}, {}).settings(None).readiness_block_tolerance == 6
+    told = load({"readiness-block-tolerance": "20"}, {})
+    assert told.settings(None).readiness_block_tolerance == 20
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)

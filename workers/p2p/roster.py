@@ -111,8 +111,9 @@ def peer_rows(
         for peer in peers.connected()
     ]
     gone = [peer for peer in peers.names_left_alone(now) if peer not in set(peers.connected())]
-    rows.sort(key=lambda row: (-len(row["gives"]) - len(row["takes"]), row["peer"]))
-    return (rows + [_standing(peers, peer, now) for peer in gone[:ROWS_MAX]])[:ROWS_MAX]
+    rows.sort(key=lambda row: len(row["gives"]) + len(row["takes"]), reverse=True)
+    shown = sorted(rows[:ROWS_MAX], key=lambda row: str(row["peer"]))  # who reads it sees none jump
+    return shown + [_standing(peers, peer, now) for peer in gone[: ROWS_MAX - len(shown)]]
 
 
 def _standing(peers: Peers, peer: str, now: float) -> dict[str, Any]:

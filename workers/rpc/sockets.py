@@ -78,14 +78,18 @@ class Sockets:
         if self._open >= CONNECTIONS_MAX:
             why = f"{CONNECTIONS_MAX} connections are open already"
             return await _deny(socket, 503, why)
-        self._open += 1
+        self._count(1)
         try:
             await socket.accept()
             await _Connection(socket, self._services[spec], self._follower).run()
         except WebSocketDisconnect:  # while it was told something
             pass
         finally:
-            self._open -= 1
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        self._follower.chain.settings.figures.set("hera_rpc_sockets", self._open)
 
 
 def routes(sockets: Sockets) -> list[WebSocketRoute]:
@@ -150,6 +154,8 @@ class _Connection:
                 self._start(self._answer(body)).add_done_callback(lambda _: self._slots.release())
         finally:
             self._follower.leave(self)
+            self._follower.counted(-len(self._subscriptions))
+            self._subscriptions.clear()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -200,6 +206,7 @@ class _Connection:
             raise internal_error(f"a connection has at most {SUBSCRIPTIONS_MAX} subscriptions")
         first = kind.first(view)
         self._follower.join(self)
+        self._follower.counted(1)
         self._count += 1
         subscription = Subscription(str(self._count), kind, first)
         self._subscriptions[subscription.identity] = subscription
@@ -210,6 +217,7 @@ class _Connection:
         if self._subscriptions.pop(identity, None) is None:
             raise invalid_subscription_id()
         self._told.pop(identity, None)
+        self._follower.counted(-1)
         if not self._subscriptions:
             self._follower.leave(self)
         return True
@@ -253,6 +261,7 @@ class _Connection:
     def _cut(self, code: int, why: str) -> None:
         """End the connection and all its tasks."""
         log.info("Cut a WebSocket client", extra=fields(why=why))
+        self._follower.chain.settings.figures.count("hera_rpc_sockets_cut_total")
         self._socket.scope["state"][CUT](code, why)
         for task in self._tasks:
             task.cancel()

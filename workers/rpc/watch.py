@@ -5,7 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -22,7 +22,7 @@ SAMPLE_SECONDS = 1.0
 IDLE_SAMPLE_SECONDS = 5.0  # at the head, and nobody has asked for the status for so long
 STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
-LOOK_SECONDS = 8.0  # … and how busy the stages are
+LOOK_SECONDS = 15.0  # … and how busy the stages are
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,10 @@ class Watch:
         """Return how far the node is, measured over ``LOOK_SECONDS``; None before the broker has answered."""
         if not self._looks:
             return None
-        return progress(self._looks[0].sample, self._looks[-1].sample, self.settings.stages)
+        head, last = self.head(), self._looks[-1].sample
+        number = None if head is None else head.number
+        now = replace(last, head=number, target=self.target())
+        return progress(self._looks[0].sample, now, self.settings.stages)
 
     def age(self) -> float | None:
         """Return for how many seconds the broker has not answered; None if it never did."""

@@ -20,7 +20,7 @@ BADGES = {
 }  # ``Progress.slowest``: none of our stages
 SENDERS = {"peers": "peers", "gateway": "the gateway"}
 TITLES = {
-    "io": "Peer I/O",
+    "io": "P2P I/O",
     "fetch": "Fetch",
     "assemble": "Assemble",
     "verify": "Verify",
@@ -53,7 +53,7 @@ def board(watch: Watch) -> dict[str, Any]:
         "target": watch.heard(),
         "percent": None if progress is None else progress.percent,
         "eta_seconds": None if progress is None else progress.eta_seconds,
-        "blocks_per_second": status["blocks_per_second"],
+        "blocks_per_second": 0.0 if progress is None else progress.blocks_per_second,
         "peers": status["peers"],
         "stages": _stages(watch, progress),
         "at": round(time(), 1),
@@ -78,16 +78,19 @@ def _state(status: dict[str, Any], progress: Progress | None, watch: Watch) -> s
 
 def _says(status: dict[str, Any], progress: Progress | None, watch: Watch) -> str:
     """The state in a sentence; it changes with the state, or with the reason, and not with each block."""
-    source = "peer" if status["role"] == "peer" else "gateway"
+    is_peer = status["role"] == "peer"
     match _state(status, progress, watch):
         case "stuck":
-            return str(progress.stuck) if progress is not None else ""
+            why = "" if progress is None else progress.stuck or ""
+            return why[:1].upper() + why[1:]
         case "syncing":
             return _slow(progress)
         case "head":
-            return f"Every block that any {source} knows of is checked and stored."
+            who = "any peer" if is_peer else "the gateway"
+            return f"Every block that {who} knows of is checked and stored."
         case _:
-            return f"Waiting for the first {source} to say how long the chain is."
+            who = "a peer" if is_peer else "the gateway"
+            return f"Waiting for {who} to say how long the chain is."
 
 
 def _slow(progress: Progress | None) -> str:
