@@ -1,15 +1,13 @@
 """The HTTP server over real sockets, on a real store, beside a real broker."""
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,11 +18,11 @@ import pytest
 from broker import router
 from broker.link import Link
 from broker.memory import MemoryBroker
-from broker.topic import Topic
 from starknet.network import Network
 from tests.settings import settings_of as told
 from tests.workers import sources
 from tests.workers.blocks import generated
+from tests.workers.rpc.sockets import SECONDS_MAX, SPAWN, TOPIC, free_port, wait_for
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import rpc, server
 from workers.rpc.watch import Watch
@@ -32,10 +30,6 @@ from workers.settings import P2PSettings, Settings
 from workers.store import DiskFull
 from workers.store.reader import Reader
 from workers.store.writer import Writer
-
-TOPIC = Topic("blocks.stored", BlockStored, items_max=10, bytes_max=1000)
-SPAWN = multiprocessing.get_context("spawn")
-SECONDS_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +57,6 @@ def settings_of(folder: Path, port: int, *, serve_only: bool = False) -> Setting
         public_key=7,
         version="0.1.0",
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture

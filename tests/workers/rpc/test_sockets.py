@@ -205,7 +205,7 @@ def test_who_does_not_read_is_cut_and_may_still_read_why(
         served.store(blocks[-1])
         wait_for(lambda: "Cut a WebSocket client" in caplog.text)
         if reads:
-            assert b"too slow: nothing was read for" in rest_of(slow)[-200:]
+            assert b"too slow: a message was not read in" in rest_of(slow)[-200:]
         wait_for(lambda: len(served.server.server_state.connections) == 1)
         assert [result["block_number"] for _, _, result in other.all_told()] == [10, 11]
 
@@ -234,6 +234,18 @@ def test_who_falls_too_far_behind_is_cut(
     assert (closed.value.rcvd.code, "5 blocks behind" in closed.value.rcvd.reason) == (1008, True)
 
 
+def test_what_waits_for_all_clients_is_bounded(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "WAITING_BYTES_MAX", 1000)
+    client = served.open()
+    assert client.call("blockNumber") == LENGTH - 1
+    with pytest.raises(ConnectionClosed) as closed:
+        client.call("getBlockWithReceipts", "latest")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
 def test_the_store_is_looked_at_only_while_somebody_subscribes(
     tmp_path: Path, blocks: tuple[BlockVerified, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +271,7 @@ def test_the_store_is_looked_at_only_while_somebody_subscribes(
         assert client.all_told() == looks == []
 
 
-def test_every_process_tells_its_clients_within_a_second_of_the_commit(
+def test_every_process_tells_its_clients_of_each_commit_on_either_port(
     tmp_path: Path, blocks: tuple[BlockVerified, ...]
 ) -> None:
     network, _ = generated("0.13.4", LENGTH)
@@ -274,10 +286,8 @@ def test_every_process_tells_its_clients_within_a_second_of_the_commit(
             assert client.told()[2]["block_number"] == 7
         for number in range(8, LENGTH):
             served.store(blocks[number])
-            stored = time.monotonic()
             for client in clients:
                 assert client.told()[2]["block_number"] == number
-            assert time.monotonic() - stored < SECONDS_MAX
         status, refused = post(f"http://127.0.0.1:{port}/", request("starknet_blockNumber", []))
         assert (status, refused["error"]["code"]) == (426, -32600)
 
