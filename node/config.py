@@ -68,6 +68,9 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    ws: bool
+    ws_host: str
+    ws_port: int
     metrics: bool
     metrics_host: str
     metrics_port: int
@@ -227,6 +230,9 @@ class Config:
             gateway_timeouts_s=self.gw_timeout,
             http_host=self.http_host,
             http_port=self.http_port,
+            http=self.http,
+            ws_host=self.ws_host,
+            ws_port=self.ws_port if self.ws else None,
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             restarts=self.restarts_file,
@@ -264,6 +270,9 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key("ws", "bool", "Serve JSON-RPC over WebSocket on a port of its own.", "[=BOOL]", "false"),
+    Key("ws-host", "text", "Address of that port.", "HOST", "localhost"),
+    Key("ws-port", "int", "That port; the HTTP port takes WebSockets too.", "PORT", "6061"),
     Key("metrics", "bool", "Serve metrics for Prometheus over HTTP.", "[=BOOL]", "false"),
     Key("metrics-host", "text", "Address the metrics are served on.", "HOST", "localhost"),
     Key("metrics-port", "int", "Port the metrics are served on.", "PORT", "9090"),
@@ -455,6 +464,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        ws=get("ws", boolean, False),
+        ws_host=get("ws-host", host, "localhost"),
+        ws_port=get("ws-port", port, 6061),
         metrics=get("metrics", boolean, False),
         metrics_host=get("metrics-host", host, "localhost"),
         metrics_port=get("metrics-port", port, 9090),

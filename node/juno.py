@@ -25,9 +25,6 @@ UNUSED = {  # of Juno's options, each with why it has no meaning for Hera
     "remote-db": _OWN_STORE,
     "eth-node": _NO_L1,
     "disable-l1-verification": _NO_L1,
-    "ws": _NOT_THERE,
-    "ws-host": _NOT_THERE,
-    "ws-port": _NOT_THERE,
     "pprof": _NOT_THERE,
     "pprof-host": _NOT_THERE,
     "pprof-port": _NOT_THERE,
@@ -59,7 +56,6 @@ BOOLEANS = frozenset(
         "seq-disable-fees",
         "seq-enable",
         "seq-shadow-mode",
-        "ws",
     )
 )
 

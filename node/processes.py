@@ -45,7 +45,7 @@ def rows(config: Config) -> tuple[Row, ...]:
     else:
         begin = (pipeline.FEEDER, *((pipeline.P2P_SERVE,) if config.p2p else ()))
     ending = (
-        *((pipeline.RPC,) if config.http else ()),
+        *((pipeline.RPC,) if config.http or config.ws else ()),
         *((pipeline.METRICS,) if config.metrics else ()),
     )
     return (*begin, pipeline.VERIFY, pipeline.COMMIT, *ending)

@@ -174,6 +174,9 @@ RPC = (
     _counter(
         "hera_rpc_errors_total", "JSON-RPC requests that ended in an error, by its code.", "code"
     ),
+    _gauge("hera_rpc_sockets", "WebSocket connections that are open."),
+    _gauge("hera_rpc_subscriptions", "Subscriptions of all connections."),
+    _counter("hera_rpc_sockets_cut_total", "WebSocket clients cut because they were too slow."),
     _seconds(
         "hera_rpc_request_duration_seconds", "Work on one JSON-RPC request, by whichever method."
     ),

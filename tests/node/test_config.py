@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node import processes
 from node.config import ConfigError, cores, load
 from workers.p2p import keys
 
@@ -27,6 +28,8 @@ SAMPLES = [
     ("log-level", "log_level", ("debug", "warn", "error")),
     ("http-port", "http_port", ("7000", "7001", "7002")),
     ("http", "http", ("true", "false", "true")),
+    ("ws-host", "ws_host", ("0.0.0.0", "::1", "127.0.0.1")),
+    ("ws-port", "ws_port", ("7000", "7001", "7002")),
     ("p2p-addr", "p2p_addr", ("/ip4/1.1.1.1/tcp/1", "/ip4/1.1.1.1/tcp/2", "/ip4/1.1.1.1/tcp/3")),
 ]
 
@@ -73,6 +76,7 @@ def test_the_defaults_are_those_of_the_reference(tmp_path: Path) -> None:
     assert config.network.name == "mainnet"
     assert (config.log_level, config.log_format) == ("info", "console")
     assert (config.http, config.http_host, config.http_port) == (False, "localhost", 6060)
+    assert (config.ws, config.ws_host, config.ws_port) == (False, "localhost", 6061)
     assert (config.p2p, config.p2p_addr) == (False, ("/ip4/0.0.0.0/tcp/0",))
     assert (config.p2p_peers, config.p2p_feeder_node, config.p2p_private_key) == ((), False, None)
     assert (config.verify_workers, config.memory_budget_mib) == (cores(), 128)
@@ -244,6 +248,15 @@ def test_how_far_behind_is_ready_is_six_blocks_unless_told() -> None:
     assert load({}, {}).settings(None).readiness_block_tolerance == 6
     told = load({"readiness-block-tolerance": "20"}, {})
     assert told.settings(None).readiness_block_tolerance == 20
+
+
+def test_websockets_have_a_port_of_their_own_only_with_ws() -> None:
+    assert load({"ws-port": "7000"}, {}).settings(None).ws_port is None
+    settings = load({"ws": "true"}, {}).settings(None)
+    assert (settings.http, settings.ws_host, settings.ws_port) == (False, "localhost", 6061)
+    for flags, names in (({"http": "true"}, ["rpc"]), ({"ws": "true"}, ["rpc"]), ({}, [])):
+        rows = processes.rows(load(flags, {}))
+        assert [row.name for row in rows if row.name == "rpc"] == names
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,16 @@ from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind, cannot_serve
 from workers.log import fields, log
-from workers.rpc import probes
+from workers.rpc import probes, sockets
+from workers.rpc.follower import Follower
 from workers.rpc.jsonrpc import Service, refusal
 from workers.rpc.page import routes as page
 from workers.rpc.page.stream import Streams
-from workers.rpc.specs import SPECS, paths
+from workers.rpc.sockets import Socket, Sockets
+from workers.rpc.specs import SPECS, paths, unserved
 from workers.rpc.upstream import Upstream
 from workers.rpc.watch import Watch
+from workers.rpc.writes import Gateway
 from workers.settings import Settings
 from workers.store.reader import Reader
 
@@ -48,33 +51,41 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
-    bound = _bind(settings)
+    listening = bound(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
     streams = Streams(watch, lambda client: server.cut(client))
-    config = uvicorn.Config(
-        application(watch, streams),
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # whom a connection is with is what its socket says
-        limit_concurrency=CONNECTIONS_MAX,
-        timeout_graceful_shutdown=STOP_SECONDS_MAX,
-        lifespan="on",
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Server(config)
+    server = _Server(configured(watch, streams))
     server.when_stopping = streams.close
     watch.when_lost = lambda: setattr(server, "should_exit", True)
-    log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
     try:
-        with bound:
-            server.run(sockets=[bound])
+        with contextlib.ExitStack() as closing:
+            server.run(sockets=[closing.enter_context(each) for each in listening])
     finally:
         reader.close()
     if watch.unreadable is not None:
         raise watch.unreadable
     if watch.lost:
         raise SystemExit(EX_TEMPFAIL)
+
+
+def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
+    """Return what the web server is told, its limits above all."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        sockets.apart(application(watch, streams), watch.settings.ws_port),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whom a connection is with is what its socket says
+        limit_concurrency=CONNECTIONS_MAX + sockets.CONNECTIONS_MAX,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        lifespan="on",
+        ws=Socket,
+        ws_max_size=sockets.MESSAGE_BYTES_MAX,
+        ws_ping_interval=sockets.PING_SECONDS,
+        ws_ping_timeout=sockets.PONG_SECONDS,
+        ws_per_message_deflate=False,  # a message would be unpacked before it is measured
+    )
 
 
 class _Server(uvicorn.Server):
@@ -117,8 +128,9 @@ def application(watch: Watch, streams: Streams) -> Starlette:
     """Build the application that answers from ``watch``."""
 
     settings = watch.settings
-    upstream = None if settings.rpc_upstream is None else Upstream(settings.rpc_upstream)
-    services = {spec: Service(watch, spec, upstream) for spec in SPECS}
+    others = contextlib.ExitStack()
+    upstream, gateway = _upstream(settings, others), _gateway(settings, others)
+    services = {spec: Service(watch, spec, upstream, gateway) for spec in SPECS}
 
     def rpc(service: Service) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -135,15 +147,13 @@ def application(watch: Watch, streams: Streams) -> Starlette:
         return endpoint
 
     async def unknown(request: Request, _: Exception) -> Response:
-        served = ", ".join(path for path in paths())
-        return _json(refusal(f"there is no {request.url.path[:80]}: use one of {served}"), 404)
+        return _json(refusal(unserved(request.url.path)), 404)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sampling = asyncio.create_task(watch.keep_sampling())
         yield
-        if upstream is not None:
-            upstream.close()
+        others.close()
         sampling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sampling
@@ -153,11 +163,22 @@ def application(watch: Watch, streams: Streams) -> Starlette:
             *probes.routes(watch),
             *page.routes(streams),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
+            *sockets.routes(Sockets(Follower(watch), services, settings.rpc_cors)),
         ],
         middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
         exception_handlers={404: unknown},
         lifespan=lifespan,
     )
+
+
+def _upstream(settings: Settings, closing: contextlib.ExitStack) -> Upstream | None:
+    url = settings.rpc_upstream
+    return None if url is None else closing.enter_context(contextlib.closing(Upstream(url)))
+
+
+def _gateway(settings: Settings, closing: contextlib.ExitStack) -> Gateway | None:
+    url, key = settings.network.gateway_url, settings.gateway_api_key
+    return closing.enter_context(contextlib.closing(Gateway(url, key))) if url else None
 
 
 async def _body(request: Request) -> bytes | None:
@@ -174,9 +195,23 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _bind(settings: Settings) -> socket.socket:
-    try:
-        return bind(settings.http_host, settings.http_port, shared=settings.rpc_workers > 1)
-    except CannotListen as error:
-        log.error(cannot_serve("HTTP", "http", error))
-        raise SystemExit(EX_CONFIG) from None
+def bound(settings: Settings) -> list[socket.socket]:
+    """Take the ports that are wanted: of HTTP, which takes WebSockets too, and of WebSockets alone.
+
+    Raises ``SystemExit`` with code 78 if one cannot be had.
+    """
+    wanted = [
+        ("HTTP", "http", settings.http_host, settings.http_port if settings.http else None),
+        ("WebSocket", "ws", settings.ws_host, settings.ws_port),
+    ]
+    taken = []
+    for name, option, host, port in wanted:
+        if port is None:
+            continue
+        try:
+            taken.append(bind(host, port, shared=settings.rpc_workers > 1))
+        except CannotListen as error:
+            log.error(cannot_serve(name, option, error))
+            raise SystemExit(EX_CONFIG) from None
+        log.info(f"Serving {name}", extra=fields(host=host, port=taken[-1].getsockname()[1]))
+    return taken
