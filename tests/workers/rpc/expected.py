@@ -59,6 +59,8 @@ def transaction(said: Json) -> Json:
     if written["type"] in ("DEPLOY", "DEPLOY_ACCOUNT"):
         written.pop("contract_address", None)
         written.pop("sender_address", None)
+    if written["version"] == "0x0" and written["type"] != "L1_HANDLER":
+        written.pop("nonce", None)
     if "resource_bounds" in written:
         none = {"max_amount": "0x0", "max_price_per_unit": "0x0"}
         written["resource_bounds"] = {
