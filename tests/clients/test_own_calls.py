@@ -37,13 +37,17 @@ INVOKE = {"make": "Invoke", "sender_address": 1, "calldata": []}
 DETAILS = {
     "nonce": "0x0",
     "tip": "0x0",
+    "paymasterData": [],
+    "accountDeploymentData": [],
+    "nonceDataAvailabilityMode": "L1",
+    "feeDataAvailabilityMode": "L1",
     "version": "0x3",
     "resourceBounds": {
         gas: {"max_amount": "0x0", "max_price_per_unit": "0x0"}
         for gas in ("l1_gas", "l1_data_gas", "l2_gas")
     },
 }
-INVOCATION = {"type": "INVOKE_FUNCTION", **CALL, "signature": [], **DETAILS}
+INVOCATION = {"type": "INVOKE", **CALL, "signature": [], **DETAILS}
 ELSEWHERE_JAVASCRIPT: dict[str, list[Any]] = {
     "callContract": [CALL],
     "verifyMessageInStarknet": ["0x1", ["0x1", "0x2"], "0x1"],

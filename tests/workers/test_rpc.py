@@ -246,6 +246,20 @@ def chain(tmp_path: Path) -> Iterator[server.Watch]:
     reader.close()
 
 
+def test_a_client_that_leaves_amid_its_body_is_no_traceback(
+    running: tuple[Settings, BaseProcess, threading.Event], capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings, _, _ = running
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", settings.http_port), SECONDS_MAX) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: hera\r\nContent-Length: 100\r\n\r\n{")
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(4096):
+                pass
+        assert call(settings, "starknet_specVersion") == "0.10.2"
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:
     now = [0.0]
     reader = Reader(tmp_path)

@@ -19,7 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -239,6 +239,8 @@ def application(watch: Watch) -> Starlette:
             try:
                 async with asyncio.timeout(BODY_SECONDS_MAX):
                     body = await _body(request)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
             except TimeoutError:
                 return _json(refusal(f"the body took more than {BODY_SECONDS_MAX:.0f} s"), 408)
             if body is None:
