@@ -247,7 +247,7 @@ def chain(tmp_path: Path) -> Iterator[server.Watch]:
 
 
 def test_a_client_that_leaves_amid_its_body_is_no_traceback(
-    running: tuple[Settings, BaseProcess, threading.Event], capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], running: tuple[Settings, BaseProcess, threading.Event]
 ) -> None:
     settings, _, _ = running
     for _ in range(3):

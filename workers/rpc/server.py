@@ -239,8 +239,6 @@ def application(watch: Watch) -> Starlette:
             try:
                 async with asyncio.timeout(BODY_SECONDS_MAX):
                     body = await _body(request)
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody reads it
             except TimeoutError:
                 return _json(refusal(f"the body took more than {BODY_SECONDS_MAX:.0f} s"), 408)
             if body is None:
@@ -277,12 +275,13 @@ def application(watch: Watch) -> Starlette:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return the request's body, or None as soon as it is longer than allowed."""
+    """Return the request's body, or None as soon as it is longer than allowed; of a client that left what came."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_BYTES_MAX:
-            return None
+    with contextlib.suppress(ClientDisconnect):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                return None
     return bytes(body)
 
 
