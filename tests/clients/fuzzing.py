@@ -72,6 +72,16 @@ class Fuzzer:
         with self._timed():
             getattr(self, f"_{kind}")(specification)
 
+    def ask_well(self, specification: Specification, asked: Json) -> None:
+        """Ask what the specification allows. Raises ``Finding``."""
+        told = self._answer(specification, asked)
+        code = told.get("error", {}).get("code")
+        if code == -32602 or told["id"] != asked["id"]:
+            raise Finding(f"a valid request was refused: {asked} -> {told}")
+        forwarded = isinstance(ALL[asked["method"]], Forwarded)
+        if (code == -32601) != forwarded:
+            raise Finding(f"known and unknown methods are mixed up: {asked} -> {told}")
+
     @contextmanager
     def _timed(self) -> Iterator[None]:
         began = time.monotonic()
@@ -81,14 +91,7 @@ class Fuzzer:
     # ---- kinds ----------------------------------------------------------------------------------------------
 
     def _valid(self, specification: Specification) -> None:
-        asked = specification.request(self._draw)
-        told = self._answer(specification, asked)
-        code = told.get("error", {}).get("code")
-        if code == -32602 or told["id"] != asked["id"]:
-            raise Finding(f"a valid request was refused: {asked} -> {told}")
-        forwarded = isinstance(ALL[asked["method"]], Forwarded)
-        if (code == -32601) != forwarded:
-            raise Finding(f"known and unknown methods are mixed up: {asked} -> {told}")
+        self.ask_well(specification, specification.request(self._draw))
 
     def _spoilt(self, specification: Specification) -> None:
         asked = specification.request(self._draw)
