@@ -99,7 +99,7 @@ class Link:
         self._working: tuple[str, int] | None = None
         self._news = False  # something was refused since, and now there is room
         self._wants_room = False
-        self._status: dict[str, int | float | str] = {}
+        self._status: dict[str, Any] = {}
         self._vitals = vitals
         self._figures: dict[int, dict[str, Any]] = {}
         self._asked = 0
@@ -230,7 +230,7 @@ class Link:
 
     # ---- telling and asking -----------------------------------------------------------------------------------
 
-    def status(self, values: Mapping[str, int | float | str]) -> None:
+    def status(self, values: Mapping[str, Any]) -> None:
         """Say how this worker is; the next heartbeat carries it to whoever asks for ``stats``."""
         self._status = dict(values)
 

@@ -37,6 +37,8 @@ MEMORY_MIB_DEFAULT = 128
 MEMORY_MIB_MIN = 16
 MEMORY_MIB_MAX = 65536
 WORKERS_MAX = 256
+READINESS_TOLERANCE = 6  # blocks, as Juno has it
+TOLERANCE_MAX = 1_000_000
 FEEDER_POLL_SECONDS = (
     5.0  # a new block comes every few seconds; asking faster only burdens the gateway
 )
@@ -66,12 +68,16 @@ class Config:
     http: bool
     http_host: str
     http_port: int
+    ws: bool
+    ws_host: str
+    ws_port: int
     metrics: bool
     metrics_host: str
     metrics_port: int
     rpc_upstream: str | None  # another node, for what this one cannot answer
     rpc_cors_enable: bool
     rpc_workers: int
+    readiness_block_tolerance: int
     p2p: bool
     p2p_addr: tuple[str, ...]
     p2p_public_addr: tuple[str, ...]
@@ -197,12 +203,16 @@ class Config:
             feeder_poll_seconds=FEEDER_POLL_SECONDS,
             http_host=self.http_host,
             http_port=self.http_port,
+            http=self.http,
+            ws_host=self.ws_host,
+            ws_port=self.ws_port if self.ws else None,
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             restarts=self.restarts_file,
             rpc_upstream=self.rpc_upstream,
             rpc_cors=self.rpc_cors_enable,
             rpc_workers=self.rpc_workers,
+            readiness_block_tolerance=self.readiness_block_tolerance,
             public_key=public_key,
             version=VERSION,
             block_hash_table=self.block_hash_table,
@@ -240,6 +250,9 @@ KEYS = (
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
+    Key("ws", "bool", "Serve JSON-RPC over WebSocket on a port of its own.", "[=BOOL]", "false"),
+    Key("ws-host", "text", "Address of that port.", "HOST", "localhost"),
+    Key("ws-port", "int", "That port; the HTTP port takes WebSockets too.", "PORT", "6061"),
     Key("metrics", "bool", "Serve metrics for Prometheus over HTTP.", "[=BOOL]", "false"),
     Key("metrics-host", "text", "Address the metrics are served on.", "HOST", "localhost"),
     Key("metrics-port", "int", "Port the metrics are served on.", "PORT", "9090"),
@@ -251,6 +264,13 @@ KEYS = (
     ),
     Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
     Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
+    Key(
+        "readiness-block-tolerance",
+        "int",
+        "Blocks behind the best known one at which /ready/sync still says yes.",
+        "N",
+        "6",
+    ),
     Key("p2p", "bool", "Sync from peers and serve them.", "[=BOOL]", "false"),
     Key("p2p-addr", "list", "Address to listen on for peers.", "MULTIADDR", LISTEN_DEFAULT),
     Key("p2p-public-addr", "list", "Further address told to peers.", "MULTIADDR"),
@@ -422,12 +442,20 @@ def _build(values: _Values, cwd: Path) -> Config:
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
+        ws=get("ws", boolean, False),
+        ws_host=get("ws-host", host, "localhost"),
+        ws_port=get("ws-port", port, 6061),
         metrics=get("metrics", boolean, False),
         metrics_host=get("metrics-host", host, "localhost"),
         metrics_port=get("metrics-port", port, 9090),
         rpc_upstream=get("rpc-upstream", rpc_url, None),
         rpc_cors_enable=get("rpc-cors-enable", boolean, False),
         rpc_workers=get("rpc-workers", worker_count, 1),
+        readiness_block_tolerance=get(
+            "readiness-block-tolerance",
+            lambda text: _number(text, 0, TOLERANCE_MAX),
+            READINESS_TOLERANCE,
+        ),
         p2p=get("p2p", boolean, False),
         p2p_addr=get("p2p-addr", _listen, (LISTEN_DEFAULT,)),
         p2p_public_addr=get("p2p-public-addr", _public, ()),

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,19 @@ def rows(config: Config) -> tuple[Row, ...]:
     else:
         begin = (pipeline.FEEDER, *((pipeline.P2P_SERVE,) if config.p2p else ()))
     ending = (
-        *((pipeline.RPC,) if config.http else ()),
+        *((pipeline.RPC,) if config.http or config.ws else ()),
         *((pipeline.METRICS,) if config.metrics else ()),
     )
     return (*begin, pipeline.VERIFY, pipeline.COMMIT, *ending)
+
+
+def stages(config: Config) -> tuple[tuple[str, str], ...]:
+    """Return name and topic of each row on a block's way, as ``workers.progress`` wants them."""
+    return tuple(
+        (row.name, row.takes.name if isinstance(row, Stage) else "")
+        for row in rows(config)
+        if row not in (pipeline.RPC, pipeline.METRICS)
+    )
 
 
 def every_row() -> tuple[Row, ...]:
@@ -116,7 +126,7 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
     key = public_key(config, stop.wait)
     if stop.asked():
         return 0
-    settings = config.settings(key)
+    settings = replace(config.settings(key), stages=stages(config))
     try:
         if isinstance(row, Source):
             return runtime.run_source(row, settings, worker=instance)

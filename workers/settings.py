@@ -47,10 +47,15 @@ class Settings:
     rpc_upstream: str | None = None  # URL of another node, for what this one cannot answer
     rpc_cors: bool = False  # pages of any origin may ask
     rpc_workers: int = 1  # processes that share the HTTP port
+    http: bool = True  # False: WebSockets alone
+    ws_host: str = "localhost"
+    ws_port: int | None = None  # a port for WebSockets alone, if there is one
+    readiness_block_tolerance: int = 6  # so far behind ``/ready/sync`` still says yes
     passport: Passport | None = None  # for a broker on another machine
     metrics_host: str = "localhost"
     metrics_port: int = 9090
     restarts: Path | None = None  # the supervisor's file, see workers.restarts
+    stages: tuple[tuple[str, str], ...] = ()  # of this node, see workers.progress
     figures: Figures = field(default_factory=Figures, compare=False, repr=False)  # of this process
 
     @property

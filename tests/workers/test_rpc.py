@@ -28,6 +28,8 @@ from tests.workers import sources
 from tests.workers.blocks import generated
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import rpc, server
+from workers.rpc.page.stream import Streams
+from workers.rpc.watch import Watch
 from workers.settings import P2PSettings, Settings
 from workers.store import DiskFull
 from workers.store.reader import Reader
@@ -222,7 +224,7 @@ def test_a_busy_port_is_one_line_and_code_78(
 
 
 def test_a_store_that_cannot_be_read_any_more_ends_it_and_is_no_traceback(
-    chain: server.Watch, monkeypatch: pytest.MonkeyPatch
+    chain: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a full disk, where a view has no room for its own folder."""
     asked_to_end = []
@@ -241,13 +243,13 @@ def test_a_store_that_cannot_be_read_any_more_ends_it_and_is_no_traceback(
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Iterator[server.Watch]:
+def chain(tmp_path: Path) -> Iterator[Watch]:
     reader = Reader(tmp_path)
-    yield server.Watch(settings_of(tmp_path, 1), reader, lambda _: {})
+    yield Watch(settings_of(tmp_path, 1), reader, lambda _: {})
     reader.close()
 
 
-def test_a_client_that_leaves_amid_its_body_raises_nothing(chain: server.Watch) -> None:
+def test_a_client_that_leaves_amid_its_body_raises_nothing(chain: Watch) -> None:
     """What the application raises would be a traceback in the log for each."""
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
     heard = iter(
@@ -264,14 +266,14 @@ def test_a_client_that_leaves_amid_its_body_raises_nothing(chain: server.Watch) 
     async def send(message: MutableMapping[str, Any]) -> None:
         said.append(message)
 
-    asyncio.run(server.application(chain)(scope, receive, send))
+    asyncio.run(server.application(chain, Streams(chain, lambda _: None))(scope, receive, send))
     assert said[0]["status"] == 200
 
 
 def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:
     now = [0.0]
     reader = Reader(tmp_path)
-    watch = server.Watch(settings_of(tmp_path, 1), reader, lambda _: {}, clock=lambda: now[0])
+    watch = Watch(settings_of(tmp_path, 1), reader, lambda _: {}, clock=lambda: now[0])
     writer = Writer(tmp_path, "SN_HERA_DEVNET")
     try:
         for block in generated(3):

@@ -16,6 +16,7 @@ from workers.p2p import protocols
 from workers.p2p.counting import counted, refused
 from workers.p2p.fair import Rates, Turns
 from workers.p2p.protocols import BadIteration, Range
+from workers.p2p.roster import Streams
 from workers.p2p.streams import BadRequest, Stream, StreamBroken, Writer, read_request
 from workers.p2p.view import View
 
@@ -58,6 +59,7 @@ class Answerer:
         self, view: View, rates: Rates | None = None, figures: Figures | None = None
     ) -> None:
         self.served = Served()
+        self.streams = Streams(trio.current_time)
         self._figures = figures or Figures()
         for part in Component:
             self._figures.count("hera_p2p_blocks_served_total", 0, protocol=part)
@@ -101,7 +103,10 @@ class Answerer:
             request = await read_request(stream, protocols.REQUEST_BYTES_MAX, REQUEST_SECONDS)
             wanted = protocols.decode_request(request)
             async with self._places.of(stream.peer):
-                with counted(self._figures, component, "in"):
+                first = wanted.start if isinstance(wanted.start, int) else None
+                count = min(wanted.limit, BLOCKS_MAX)
+                told = self.streams.of(stream.peer, component, first, count)
+                with counted(self._figures, component, "in"), told:
                     if not await self._give(stream, component, wanted):
                         raise trio.TooSlowError
             finished = True

@@ -41,7 +41,7 @@ class Link(Protocol):
         """Hand a message over; False while its topic is full."""
         ...
 
-    def status(self, values: Mapping[str, int | float | str]) -> None:
+    def status(self, values: Mapping[str, Any]) -> None:
         """Say how this process is."""
         ...
 
@@ -83,7 +83,7 @@ class Bridge:
             if not self._link.give(message):
                 await self._give_later(message)
 
-    def status(self, values: Mapping[str, int | float | str]) -> None:
+    def status(self, values: Mapping[str, Any]) -> None:
         """Say how this process is."""
         self._link.status(values)
 

@@ -256,17 +256,33 @@ class Host:
         found: Counter[tuple[str, str]] = Counter()
         for peer, connections in self._network.connections.items():
             inbound = bool(connections) and connections[0].direction is Direction.INBOUND
-            found[self._agent_of(peer), DIRECTIONS[not inbound]] += 1
+            found[self._kind_of(peer), DIRECTIONS[not inbound]] += 1
         return found
 
-    def _agent_of(self, peer: ID) -> str:
+    def agent_of(self, peer: str) -> str:
+        """What ``peer`` calls itself: its own words, or empty as long as it has not said."""
+        return self._told(_id(peer)) or ""
+
+    def direction_of(self, peer: str) -> str:
+        """Who dialled, one of ``DIRECTIONS``; empty where ``peer`` is not connected."""
+        connections = self._network.get_connections(_id(peer))
+        if not connections:
+            return ""
+        return DIRECTIONS[connections[0].direction is not Direction.INBOUND]
+
+    def _kind_of(self, peer: ID) -> str:
         """One of ``AGENTS``."""
-        try:
-            told = str(self._host.get_peerstore().get(peer, patches.AGENT))
-        except PeerStoreError:
+        told = self._told(peer)
+        if told is None:
             return UNKNOWN
         name = told.partition("/")[0].lower()
         return name if name in AGENTS else OTHER
+
+    def _told(self, peer: ID) -> str | None:
+        try:
+            return str(self._host.get_peerstore().get(peer, patches.AGENT))
+        except PeerStoreError:
+            return None
 
     async def _stop_listening(self) -> None:
         """The library's listeners outlive its host: without this the port stays taken."""

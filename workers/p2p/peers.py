@@ -55,7 +55,7 @@ class Peers:
         self, own: str, standings: Mapping[str, Standing] | None = None, epoch: float = 0.0
     ) -> None:
         self._own = own
-        self._epoch = epoch
+        self.epoch = epoch
         self._connected: dict[str, Connected] = {}
         self._refused: frozenset[str] = frozenset()
         self.standings: dict[str, Standing] = dict(standings or {})
@@ -80,9 +80,22 @@ class Peers:
             if state.head is not None and not self.is_left_alone(peer, now):
                 standing = self.standings.get(peer, NEWCOMER)
                 speed = standing.bytes_per_second or newcomer
-                wariness = standing.wariness(now + self._epoch)
+                wariness = standing.wariness(now + self.epoch)
                 found.append(PeerState(peer, state.head, speed / wariness))
         return found
+
+    def connected(self) -> tuple[str, ...]:
+        """Who is connected."""
+        return tuple(self._connected)
+
+    def names_left_alone(self, now: float) -> list[str]:
+        """The peers, connected or not, that may not be asked; who comes back first is the first."""
+        names = {*self.standings, *self._refused}
+        left = [peer for peer in names if self.is_left_alone(peer, now)]
+        known = {peer: self.standings.get(peer, NEWCOMER) for peer in left}
+        return sorted(
+            left, key=lambda peer: (max(known[peer].until, known[peer].banned_until), peer)
+        )
 
     def left_alone(self, now: float) -> int:
         """How many peers, connected or not, may not be asked."""
@@ -100,7 +113,7 @@ class Peers:
     def first_back(self, now: float) -> tuple[str, str, str]:
         """Which of the peers that are left alone is asked again first: its name, the last rule it broke, when."""
         waits = {
-            peer: max(standing.until, standing.banned_until) - now - self._epoch
+            peer: max(standing.until, standing.banned_until) - now - self.epoch
             for peer, standing in self.standings.items()
             if self.is_left_alone(peer, now) and peer not in self._refused
         }
@@ -170,7 +183,7 @@ class Peers:
 
     def blame(self, peer: str, rule: str, suspects: int, now: float) -> Verdict:
         """Weigh a fault of ``peer``, or of one of several ``suspects``; return what follows."""
-        return self._standing(peer).blame(rule, suspects, now + self._epoch)
+        return self._standing(peer).blame(rule, suspects, now + self.epoch)
 
     def obey(self, refused: Iterable[str], pardoned: Mapping[str, float]) -> None:
         """Do as the operator says: refuse some peers; forget what others did before they were pardoned."""
@@ -183,12 +196,12 @@ class Peers:
     def is_banned(self, peer: str, now: float) -> bool:
         """Whether not even a connection with ``peer`` is wanted."""
         standing = self.standings.get(peer, NEWCOMER)
-        return peer in self._refused or standing.is_banned(now + self._epoch)
+        return peer in self._refused or standing.is_banned(now + self.epoch)
 
     def is_left_alone(self, peer: str, now: float) -> bool:
         """Whether nothing may be asked of ``peer`` now."""
         standing = self.standings.get(peer, NEWCOMER)
-        return peer in self._refused or standing.is_left_alone(now + self._epoch)
+        return peer in self._refused or standing.is_left_alone(now + self.epoch)
 
     def _standing(self, peer: str) -> Standing:
         if peer not in self.standings and len(self.standings) >= PEERS_MAX:

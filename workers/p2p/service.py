@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import trio
 
@@ -21,6 +22,7 @@ from workers.p2p.host import AGENTS, DIRECTIONS, Host
 from workers.p2p.ledger import Ledger
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner
+from workers.p2p.roster import peer_rows
 from workers.p2p.syncer import Syncer
 from workers.p2p.view import StoredBlocks, View
 from workers.p2p.warden import Warden, open_standings
@@ -124,9 +126,10 @@ async def _report(
 
 def _status(
     host: Host, peers: Peers, answerer: Answerer, syncer: Syncer | None, target: int | None
-) -> dict[str, int | float | str]:
+) -> dict[str, Any]:
     served = answerer.served
-    values: dict[str, int | float | str] = {
+    given = None if syncer is None else syncer.streams
+    values: dict[str, Any] = {
         "peers": len(peers),
         "bytes_out": served.bytes_out,
         "requests_served": served.requests,
@@ -134,6 +137,7 @@ def _status(
         "requests_late": served.late,
         "answers_stalled": served.stalled,
         "connections_refused": host.inbound.refused,
+        "peer_rows": peer_rows(host, peers, given, answerer.streams, trio.current_time()),
     }
     values |= {f"blocks_served_{part.value}": served.blocks[part] for part in Component}
     if syncer is not None:
@@ -141,6 +145,9 @@ def _status(
         values["bytes_in"] = syncer.asked.bytes_in
         values["faults"] = syncer.verdicts.faults
         values["stuck"] = syncer.obstacle.line
+        values["last_faults"] = syncer.verdicts.last_faults.rows()
+        values["window_bytes"] = syncer.window_bytes()
+        values["requests_under_way"] = syncer.asked.under_way
     if target is not None:
         values["target"] = target
     return values

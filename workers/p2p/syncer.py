@@ -25,6 +25,7 @@ from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
 from workers.p2p.protocols import Range
 from workers.p2p.reorg import Reorg
+from workers.p2p.roster import Streams
 from workers.p2p.streams import BadAnswer
 from workers.p2p.verdicts import Verdicts
 from workers.p2p.view import View
@@ -45,7 +46,18 @@ class Asked:
     """What has been asked since the start."""
 
     requests: int = 0
+    under_way: int = 0
     bytes_in: int = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a request as under way inside the block."""
+        self.requests += 1
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
 
 class Syncer:
@@ -61,6 +73,7 @@ class Syncer:
         view: View,
     ) -> None:
         self.asked = Asked()
+        self.streams = Streams(trio.current_time)
         self._figures = settings.figures
         self.verdicts = Verdicts(peers, planner, settings.figures)
         self.obstacle = Obstacle(peers, planner, self.verdicts)
@@ -144,7 +157,8 @@ class Syncer:
         wanted = Range(request.start, request.count)
         try:
             room, most = partial(self._room, request), self._planner.messages_max(request)
-            body = await self._ask(request.peer, request.component, wanted, room, most)
+            with self.streams.of(request.peer, request.component, request.start, request.count):
+                body = await self._ask(request.peer, request.component, wanted, room, most)
         except BadAnswer as error:
             self.verdicts.bad(request, error.rule, error.detail, trio.current_time())
         except NoAnswer as error:
@@ -176,14 +190,13 @@ class Syncer:
         room: Room | None = None,
         messages_max: int | None = None,  # None: of headers, one a block
     ) -> bytes:
-        self.asked.requests += 1
         form = forms.form_of(self._host.protocols_of(peer), self._network.chain_id) or forms.SPEC
         name = form.protocol_id(self._network.chain_id, component)
         patience = self._patience_for_one if wanted.limit == 1 else self._patience
         began = trio.current_time()
         most = wanted.limit if messages_max is None else messages_max
         opener = partial(self._host.open, peer, name)
-        with counted(self._figures, component, "out"):
+        with counted(self._figures, component, "out"), self.asked.counted():
             body = await ask(opener, component, wanted, patience, room, most)
         self._figures.count("hera_p2p_bytes_total", len(body), protocol=component, direction="out")
         self._peers.answered(peer, len(body), trio.current_time() - began)

@@ -8,6 +8,7 @@ from workers.messages import GATEWAY, BlockStored, BodiesFetched, Fault, Headers
 from workers.metrics import Figures
 from workers.p2p.peers import Peers
 from workers.p2p.plan import Planner, Request
+from workers.p2p.roster import LastFaults
 
 
 class Verdicts:
@@ -17,6 +18,7 @@ class Verdicts:
         self._figures = figures or Figures()
         self.faults = 0  # since the start
         self.last_fault = "none"
+        self.last_faults = LastFaults()
         self._peers = peers
         self._planner = planner
         self._leaving: dict[str, None] = {}
@@ -85,6 +87,7 @@ class Verdicts:
         self.faults += 1
         self._figures.count("hera_p2p_faults_total", rule=rule)
         self.last_fault = f"{rule} by {peer} in block {block}"
+        self.last_faults.note(now + self._peers.epoch, peer, block, rule, component, detail)
         verdict = self._peers.blame(peer, rule, suspects, now)
         said = fields(peer=peer, block=block, rule=rule, component=component, detail=detail)
         if not verdict.seconds:

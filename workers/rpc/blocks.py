@@ -87,19 +87,9 @@ def with_transactions(view: View, block: BlockId, flags: frozenset[str]) -> obje
 def with_receipts(view: View, block: BlockId, flags: frozenset[str]) -> object:
     """starknet_getBlockWithReceipts."""
     number = view.block(block)
-    pairs, hashes = transactions.in_block(view, number)
-    read = transactions.read(pairs)
-    events = receipts.by_transaction(receipts.event_rows(view, number))
-    addresses = receipts.addresses_of(read)
-    columns = zip(pairs, receipts.read(pairs), read, hashes, addresses, strict=True)
     listed = [
-        {
-            "transaction": transactions.transaction_object(row, flags),
-            "receipt": receipts.receipt_object(
-                pair, receipt, row.kind, found, events.get(found, []), address
-            ),
-        }
-        for pair, receipt, row, found, address in columns
+        {"transaction": transactions.transaction_object(row, flags), "receipt": receipt}
+        for row, receipt in receipts.in_block(view, number)
     ]
     return _head_of(view, number) | {"transactions": listed}
 

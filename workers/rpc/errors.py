@@ -88,6 +88,21 @@ def too_many_keys() -> RpcError:
     return RpcError(34, "Too many keys provided in a filter")
 
 
+def invalid_subscription_id() -> RpcError:
+    """The connection has no such subscription."""
+    return RpcError(66, "Invalid subscription id")
+
+
+def too_many_addresses() -> RpcError:
+    """The filter names more senders than are looked for."""
+    return RpcError(67, "Too many addresses in filter sender_address filter")
+
+
+def too_many_blocks_back() -> RpcError:
+    """The subscription would begin too far in the past."""
+    return RpcError(68, "Cannot go back more than 1024 blocks")
+
+
 def storage_proof_not_supported() -> RpcError:
     """Tries are kept for the last block only."""
     message = "the node doesn't support storage proofs for blocks that are too far in the past"

@@ -1,7 +1,7 @@
 """Events by filter, page by page. The store's index says which blocks may have some; only those are read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -17,9 +17,13 @@ from workers.rpc.errors import (
 from workers.rpc.felts import FELT_BYTES, hex_of
 from workers.rpc.params import BlockId, BlockNumber, block_id, felt_bytes, list_of, natural
 from workers.rpc.view import LAST, View
+from workers.store.reader import Reader
 from workers.store.schema import EVENT_KEYS_INDEXED
 
 Json = dict[str, Any]
+Groups = tuple[
+    tuple[int, frozenset[bytes]], ...
+]  # the place of a felt (0 the sender, n the n-th key), its values
 
 CHUNK_MAX = 10_240
 KEYS_MAX = 1024
@@ -30,18 +34,14 @@ _TOKEN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 @dataclass(frozen=True)
 class Filter:
-    """What is looked for: each group is the place of a felt (0 the sender, n the n-th key) and its allowed values."""
+    """What is looked for: events that have one of its values in the place of each group."""
 
     first: BlockId | None
     last: BlockId | None
-    groups: tuple[tuple[int, frozenset[bytes]], ...]
+    groups: Groups
     keys: int  # in all groups but the sender's
     chunk: int
     token: str | None
-
-    def holds(self, row: Row) -> bool:
-        """Whether an event is one of those looked for."""
-        return all(_felt_at(row, place) in values for place, values in self.groups)
 
 
 def read_filter(value: Any) -> Filter:
@@ -54,18 +54,60 @@ def read_filter(value: Any) -> Filter:
     token = value.get("continuation_token")
     if token is not None and not isinstance(token, str):
         raise invalid_params("continuation_token is no text")
-    # too many are answered with a code of their own, so all that a body has room for are read
-    keys = list_of(list_of(felt_bytes, ITEMS_MAX), ITEMS_MAX)(value.get("keys") or [])
-    groups = [(place, frozenset(allowed)) for place, allowed in enumerate(keys, 1) if allowed]
+    keys = read_keys(value.get("keys") or [])
     senders = value.get("address")
-    if senders is not None and senders != []:
-        listed = senders if isinstance(senders, list) else [senders]
-        groups.insert(0, (0, frozenset(list_of(felt_bytes)(listed))))
+    listed = senders if isinstance(senders, list) else [] if senders is None else [senders]
+    groups = groups_of(list_of(felt_bytes)(listed), keys)
     first, last = (
         None if value.get(name) is None else block_id(value[name])
         for name in ("from_block", "to_block")
     )
-    return Filter(first, last, tuple(groups), sum(map(len, keys)) + len(keys), chunk, token)
+    return Filter(first, last, groups, count_of(keys), chunk, token)
+
+
+def read_keys(value: Any) -> list[list[bytes]]:
+    """Read the keys of a filter; too many are answered with a code of their own, so all that a body has are read."""
+    read: list[list[bytes]] = list_of(list_of(felt_bytes, ITEMS_MAX), ITEMS_MAX)(value)
+    return read
+
+
+def count_of(keys: Sequence[Sequence[bytes]]) -> int:
+    """Return what is held against ``KEYS_MAX``."""
+    return sum(map(len, keys)) + len(keys)
+
+
+def groups_of(senders: Collection[bytes], keys: Sequence[Sequence[bytes]]) -> Groups:
+    """Return the groups of a filter; a place for which nothing is named may have any felt."""
+    groups = [(place, frozenset(allowed)) for place, allowed in enumerate(keys, 1) if allowed]
+    return ((0, frozenset(senders)), *groups) if senders else tuple(groups)
+
+
+def next_block(reader: Reader, groups: Groups, number: int) -> int | None:
+    """Return a block from ``number`` on below which there is none that all groups may have events in; None for none."""
+    for place, values in groups:
+        if place > EVENT_KEYS_INDEXED:
+            continue
+        found = reader.next_with_event(place, values, number)
+        if found is None:
+            return None
+        number = found
+    return number
+
+
+def in_block(view: View, number: int, groups: Groups, skip: int = 0) -> Iterator[tuple[int, Json]]:
+    """Yield place and JSON of the events of a block that the groups allow, but for its first ``skip``."""
+    rows = receipts.event_rows(view, number)
+    places = _places(rows, view.reader.transaction_hashes(number) or [])
+    block_hash = hex_of(view.reader.block_hash(number))
+    for at in range(skip, len(rows)):
+        if not all(_felt_at(rows[at], place) in values for place, values in groups):
+            continue
+        written = receipts.event_object(rows[at]) | {
+            "block_hash": block_hash,
+            "block_number": number,
+            "transaction_hash": hex_of(rows[at].transaction_hash),
+        }
+        yield at, written | places[at] if view.spec.event_places else written
 
 
 def _felt_at(row: Row, place: int) -> bytes | None:
@@ -122,7 +164,7 @@ class _Page:
             if not is_first and monotonic() > self._deadline:
                 return self._answer(f"{number}-0")
             is_first = False
-            found = self._next(number)
+            found = next_block(self._view.reader, self._query.groups, number)
             if found is None:
                 break
             if found == number:
@@ -133,35 +175,12 @@ class _Page:
             number, skip = found, 0
         return self._answer(None)
 
-    def _next(self, number: int) -> int | None:
-        """Return a block from ``number`` on below which there is none that all groups may have events in."""
-        for place, values in self._query.groups:
-            if place > EVENT_KEYS_INDEXED:
-                continue
-            found = self._view.reader.next_with_event(place, values, number)
-            if found is None:
-                return None
-            number = found
-        return number
-
     def _take(self, number: int, skip: int) -> int | None:
         """Take the events of a block; return the place of the first one that finds no room on the page."""
-        rows = receipts.event_rows(self._view, number)
-        places = _places(rows, self._view.reader.transaction_hashes(number) or [])
-        block_hash = hex_of(self._view.reader.block_hash(number))
-        for at in range(skip, len(rows)):
-            if not self._query.holds(rows[at]):
-                continue
+        for at, event in in_block(self._view, number, self._query.groups, skip):
             if len(self._events) == self._query.chunk:
                 return at
-            written = receipts.event_object(rows[at]) | {
-                "block_hash": block_hash,
-                "block_number": number,
-                "transaction_hash": hex_of(rows[at].transaction_hash),
-            }
-            if self._view.spec.event_places:
-                written |= places[at]
-            self._events.append(written)
+            self._events.append(event)
         return None
 
     def _answer(self, token: str | None) -> Json:

@@ -19,11 +19,12 @@ from workers.rpc.errors import (
     method_not_found,
     parse_error,
 )
-from workers.rpc.methods import AnyMethod, Forwarded, Method, methods_of
+from workers.rpc.methods import Added, AnyMethod, Forwarded, Method, methods_of
 from workers.rpc.params import arguments
 from workers.rpc.specs import Spec
 from workers.rpc.upstream import Upstream
 from workers.rpc.view import Chain, View
+from workers.rpc.writes import Gateway
 
 BATCH_MAX = 256
 DEPTH_MAX = 32  # lists and objects within each other; the specification's deepest request takes 9
@@ -35,11 +36,18 @@ NULL = b"null"
 class Service:
     """One version of the specification over one chain. ``more`` are methods that only this caller has."""
 
-    def __init__(self, chain: Chain, spec: Spec, upstream: Upstream | None = None) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        spec: Spec,
+        upstream: Upstream | None = None,
+        gateway: Gateway | None = None,
+    ) -> None:
         self.chain = chain
         self.spec = spec
         self._methods = methods_of(spec)
         self._upstream = upstream
+        self._gateway = gateway
 
     async def answer(
         self, body: bytes, more: Mapping[str, AnyMethod] | None = None
@@ -109,15 +117,20 @@ class Service:
         if method is None:
             raise method_not_found()
         if isinstance(method, Forwarded):
-            if self._upstream is None:
-                raise method_not_found(method.lacks)
-            return await self._upstream.ask(self.spec, name, params)
+            return await self._forward(name, method, params)
         try:
             return self._run(name, method, params)
         except RpcError as error:
             if self._upstream is None or error.code not in method.elsewhere:
                 raise
         return await self._upstream.ask(self.spec, name, params)
+
+    async def _forward(self, name: str, method: Forwarded, params: Any) -> object:
+        if self._upstream is not None:
+            return await self._upstream.ask(self.spec, name, params)
+        if self._gateway is None or not isinstance(method, Added):
+            raise method_not_found(method.lacks)
+        return await self._gateway.add(self.spec, method.kind, method.transaction(params))
 
     def _run(self, name: str, method: Method, params: Any) -> object:
         view = View(self.chain, self.spec, self.chain.head())
@@ -135,6 +148,11 @@ class Service:
 def refusal(why: str) -> bytes:
     """Return the answer to a body that was not read."""
     return _failed(NULL, invalid_request(why))
+
+
+def notification(method: str, params: object) -> bytes:
+    """Return what is told without being asked."""
+    return _encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
 def _parsed(body: bytes) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from workers.rpc import blocks, classes, events, node, proofs, receipts, state, transactions
 from workers.rpc.params import (
     Param,
+    arguments,
     block_id,
     felt,
     felt_bytes,
@@ -37,6 +38,19 @@ class Forwarded:
     lacks: str
 
 
+@dataclass(frozen=True)
+class Added(Forwarded):
+    """A method that takes a transaction of ``kind``, as ``param``; where there is no other node, for the gateway."""
+
+    kind: str
+    param: Param
+
+    def transaction(self, given: Any) -> Any:
+        """Return the transaction in the request's parameters; error -32602 if there is none."""
+        (found,) = arguments((self.param,), given)
+        return found
+
+
 AnyMethod = Method | Forwarded
 
 BLOCK = Param("block_id", block_id)
@@ -60,7 +74,7 @@ ONLY_CONTRACTS = Param("contract_addresses", list_of(felt), required=False, sinc
 
 EXECUTION = "this node does not execute Cairo: set --rpc-upstream"
 COMPILER = "this node has no Sierra compiler: set --rpc-upstream"
-MEMPOOL = "this node takes no transactions: set --rpc-upstream"
+MEMPOOL = "this network has no gateway that takes transactions: set --rpc-upstream"
 LAYER_1 = "this node does not read L1: set --rpc-upstream"
 
 NOT_YET = frozenset({29})  # a transaction that waits is known where transactions are taken
@@ -111,18 +125,25 @@ ALL: dict[str, AnyMethod] = {
         )
     },
     **{
-        f"starknet_add{name}Transaction": Forwarded(MEMPOOL)
-        for name in ("Invoke", "Declare", "DeployAccount")
+        f"starknet_add{name}Transaction": Added(
+            MEMPOOL, kind, Param(f"{kind.lower()}_transaction", lambda value: value)
+        )
+        for name, kind in (
+            ("Invoke", "INVOKE"),
+            ("Declare", "DECLARE"),
+            ("DeployAccount", "DEPLOY_ACCOUNT"),
+        )
     },
 }
 
 
 def methods_of(spec: Spec) -> dict[str, AnyMethod]:
     """Return the methods of one version, with the parameters that it has."""
-    return {name: _as_in(spec, method) for name, method in ALL.items()}
+    return {name: as_in(spec, method) for name, method in ALL.items()}
 
 
-def _as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
+def as_in(spec: Spec, method: AnyMethod) -> AnyMethod:
+    """Return a method with the parameters that it has in one version."""
     if isinstance(method, Forwarded):
         return method
     params = tuple(param for param in method.params if param.since <= spec.since)

@@ -1,6 +1,6 @@
 """Receipts as JSON. What no hash binds is not taken from the wire but worked out: fee unit, addresses, L1 messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from broker.codec import Body
@@ -95,6 +95,16 @@ def receipt_object(
     if address is not None:
         written["contract_address"] = hex_of(address)
     return written
+
+
+def in_block(view: View, number: int) -> Iterator[tuple[Transaction, Json]]:
+    """Yield each transaction of a stored block with its receipt."""
+    pairs, hashes = transactions.in_block(view, number)
+    listed = transactions.read(pairs)
+    events = by_transaction(event_rows(view, number))
+    columns = zip(pairs, read(pairs), listed, hashes, addresses_of(listed), strict=True)
+    for pair, found, row, name, address in columns:
+        yield row, receipt_object(pair, found, row.kind, name, events.get(name, []), address)
 
 
 def outcome(receipt: Row) -> Json:

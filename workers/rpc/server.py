@@ -1,4 +1,4 @@
-"""The node's HTTP server: ``/status``, ``/health`` and JSON-RPC at a path for each version.
+"""The node's HTTP server: the status page, what probes ask, and JSON-RPC at a path for each version.
 
 Everything runs in one thread but questions to the broker and to an upstream node, since a Reader belongs to one
 thread. Nothing that is asked of it takes long by itself: see ``events.PAGE_SECONDS`` and the bounds of lists.
@@ -9,42 +9,38 @@ import contextlib
 import logging
 import signal
 import socket
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from broker.link import BrokerLost, Link
+from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
 from workers.listening import CannotListen, bind
 from workers.log import fields, log
-from workers.rpc.felts import hex_of
+from workers.rpc import probes, sockets
+from workers.rpc.follower import Follower
 from workers.rpc.jsonrpc import Service, refusal
-from workers.rpc.specs import SPECS, paths
+from workers.rpc.page import routes as page
+from workers.rpc.page.stream import Streams
+from workers.rpc.sockets import Socket, Sockets
+from workers.rpc.specs import SPECS, paths, unserved
 from workers.rpc.upstream import Upstream
+from workers.rpc.watch import Watch
+from workers.rpc.writes import Gateway
 from workers.settings import Settings
-from workers.store import Head, StoreError
 from workers.store.reader import Reader
 
 BODY_BYTES_MAX = 10 << 20
 BODY_SECONDS_MAX = 20.0
 CONNECTIONS_MAX = 128
 STOP_SECONDS_MAX = 1
-REFRESH_SECONDS = 0.1  # the view follows the writer at most this often
-SAMPLE_SECONDS = 1.0
-IDLE_SAMPLE_SECONDS = 5.0  # at the head, and nobody has asked for the status for so long
 TICK_SECONDS = 0.5
-STATS_SECONDS_MAX = 2.0
-SPEED_SECONDS = 30.0  # blocks/s is measured over this time
 ANY_ORIGIN = Middleware(
     CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
 )
@@ -55,24 +51,16 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
-    bound = _bind(settings)
+    listening = bound(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
-    config = uvicorn.Config(
-        application(watch),
-        log_config=None,
-        access_log=False,
-        limit_concurrency=CONNECTIONS_MAX,
-        timeout_graceful_shutdown=STOP_SECONDS_MAX,
-        lifespan="on",
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Server(config)
+    streams = Streams(watch, lambda client: server.cut(client))
+    server = _Server(configured(watch, streams))
+    server.when_stopping = streams.close
     watch.when_lost = lambda: setattr(server, "should_exit", True)
-    log.info("Serving HTTP", extra=fields(host=settings.http_host, port=bound.getsockname()[1]))
     try:
-        with bound:
-            server.run(sockets=[bound])
+        with contextlib.ExitStack() as closing:
+            server.run(sockets=[closing.enter_context(each) for each in listening])
     finally:
         reader.close()
     if watch.unreadable is not None:
@@ -81,8 +69,29 @@ def main(settings: Settings, link: Link) -> None:
         raise SystemExit(EX_TEMPFAIL)
 
 
+def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
+    """Return what the web server is told, its limits above all."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        sockets.apart(application(watch, streams), watch.settings.ws_port),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whom a connection is with is what its socket says
+        limit_concurrency=CONNECTIONS_MAX + sockets.CONNECTIONS_MAX,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        lifespan="on",
+        ws=Socket,
+        ws_max_size=sockets.MESSAGE_BYTES_MAX,
+        ws_ping_interval=sockets.PING_SECONDS,
+        ws_ping_timeout=sockets.PONG_SECONDS,
+        ws_per_message_deflate=False,  # a message would be unpacked before it is measured
+    )
+
+
 class _Server(uvicorn.Server):
     """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
+
+    when_stopping: Callable[[], None]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -104,135 +113,25 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(0):
             await asyncio.sleep(TICK_SECONDS)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking connections and let those end that are there."""
+        self.when_stopping()
+        await super().shutdown(sockets)
 
-class Watch:
-    """What the server knows: the store's head now, the broker's figures of the last second, the recent speed."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        reader: Reader,
-        stats: Callable[[float], dict[str, Any]],
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        self.settings = settings
-        self.reader = reader
-        self.lost = False
-        self.unreadable: StoreError | None = None
-        self.when_lost: Callable[[], None] = lambda: None
-        self._ask = stats
-        self._clock = clock
-        self._refreshed = -REFRESH_SECONDS
-        self._stats: dict[str, Any] = {}
-        self._heads: deque[tuple[float, int]] = deque()
-        self._started = reader.head()
-        self._asked_at = -SPEED_SECONDS
-        self._asked = asyncio.Event()  # ends the long pause of an idle node
-
-    def started(self) -> Head | None:
-        """Return the last stored block at the time this process began."""
-        return self._started
-
-    def head(self) -> Head | None:
-        """Return the last stored block, at most ``REFRESH_SECONDS`` behind."""
-        now = self._clock()
-        if now - self._refreshed >= REFRESH_SECONDS:
-            self._refreshed = now
-            try:
-                self.reader.refresh()
-            except (
-                StoreError
-            ) as error:  # this process ends by it; until then the view stays as it is
-                self.unreadable = error
-                self.when_lost()
-        return self.reader.head()
-
-    def target(self) -> int | None:
-        """Return the highest block that a source heard of, never below the head."""
-        heard = [int(s["target"]) for s in self._statuses().values() if _is_count(s.get("target"))]
-        head = self.head()
-        own = [] if head is None else [head.number]
-        return max(heard + own, default=None)
-
-    def status(self) -> dict[str, Any]:
-        """Return the answer of ``/status``."""
-        self._asked_at = self._clock()
-        self._asked.set()
-        head, target = self.head(), self.target()
-        statuses = self._statuses()
-        number = -1 if head is None else head.number
-        return {
-            "version": self.settings.version,
-            "network": self.settings.network.name,
-            "chain_id": self.settings.network.chain_id,
-            "role": _role(self.settings),
-            "head": None if head is None else _head(head),
-            "target": target,
-            "syncing": target is not None and target > number,
-            "stuck": statuses.get("p2p", {}).get("stuck") or None,
-            "peers": _p2p(statuses)["peers"],
-            "p2p": _p2p(statuses),
-            "blocks_per_second": round(self.speed(), 2),
-            "queues": self._stats.get("topics", {}),
-            "workers": statuses,
-        }
-
-    def speed(self) -> float:
-        """Return blocks a second over the samples of the last ``SPEED_SECONDS``."""
-        if len(self._heads) < 2:
-            return 0.0
-        (began, first), (ended, last) = self._heads[0], self._heads[-1]
-        return max(0, last - first) / (ended - began) if ended > began else 0.0
-
-    def note(self) -> None:
-        """Take one sample of the head for ``speed``."""
-        head, now = self.head(), self._clock()
-        self._heads.append((now, -1 if head is None else head.number))
-        while self._heads[0][0] < now - SPEED_SECONDS:
-            self._heads.popleft()
-
-    async def keep_sampling(self) -> None:
-        """Sample head and broker each second, less often while idle, until cancelled or the broker is lost."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "stats") as asker:
-            while True:
-                self.note()
-                try:
-                    self._stats = await loop.run_in_executor(asker, self._ask, STATS_SECONDS_MAX)
-                except TimeoutError:
-                    log.debug("The broker did not answer in time")
-                except BrokerLost:
-                    self.lost = True
-                    self.when_lost()
-                    return
-                await asyncio.sleep(SAMPLE_SECONDS)
-                self._asked.clear()
-                if self._is_idle():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._asked.wait(), IDLE_SAMPLE_SECONDS)
-
-    def _is_idle(self) -> bool:
-        """Whether the head stands still and nobody has asked for it of late."""
-        stands = self._heads[0][1] == self._heads[-1][1]
-        return stands and self._clock() - self._asked_at > IDLE_SAMPLE_SECONDS
-
-    def _statuses(self) -> dict[str, dict[str, Any]]:
-        workers = self._stats.get("workers", {})
-        return {name: _flat(record) for name, record in workers.items()}
+    def cut(self, client: object) -> None:
+        """End the connections of ``client``, with what they have still to read."""
+        for connection in list(self.server_state.connections):
+            if client is not None and getattr(connection, "client", None) == client:
+                connection.transport.abort()
 
 
-def application(watch: Watch) -> Starlette:
+def application(watch: Watch, streams: Streams) -> Starlette:
     """Build the application that answers from ``watch``."""
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(watch.status())
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
     settings = watch.settings
-    upstream = None if settings.rpc_upstream is None else Upstream(settings.rpc_upstream)
-    services = {spec: Service(watch, spec, upstream) for spec in SPECS}
+    others = contextlib.ExitStack()
+    upstream, gateway = _upstream(settings, others), _gateway(settings, others)
+    services = {spec: Service(watch, spec, upstream, gateway) for spec in SPECS}
 
     def rpc(service: Service) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -249,29 +148,38 @@ def application(watch: Watch) -> Starlette:
         return endpoint
 
     async def unknown(request: Request, _: Exception) -> Response:
-        served = ", ".join(path for path in paths())
-        return _json(refusal(f"there is no {request.url.path[:80]}: use one of {served}"), 404)
+        return _json(refusal(unserved(request.url.path)), 404)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sampling = asyncio.create_task(watch.keep_sampling())
         yield
-        if upstream is not None:
-            upstream.close()
+        others.close()
         sampling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sampling
 
     return Starlette(
         routes=[
-            Route("/status", status),
-            Route("/health", health),
+            *probes.routes(watch),
+            *page.routes(streams),
             *(Route(path, rpc(services[spec]), methods=["POST"]) for path, spec in paths().items()),
+            *sockets.routes(Sockets(Follower(watch), services, settings.rpc_cors)),
         ],
         middleware=[ANY_ORIGIN] if settings.rpc_cors else [],
         exception_handlers={404: unknown},
         lifespan=lifespan,
     )
+
+
+def _upstream(settings: Settings, closing: contextlib.ExitStack) -> Upstream | None:
+    url = settings.rpc_upstream
+    return None if url is None else closing.enter_context(contextlib.closing(Upstream(url)))
+
+
+def _gateway(settings: Settings, closing: contextlib.ExitStack) -> Gateway | None:
+    url = settings.network.gateway_url
+    return closing.enter_context(contextlib.closing(Gateway(url))) if url else None
 
 
 async def _body(request: Request) -> bytes | None:
@@ -289,47 +197,25 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _bind(settings: Settings) -> socket.socket:
-    try:
-        return bind(settings.http_host, settings.http_port, shared=settings.rpc_workers > 1)
-    except CannotListen as error:
-        log.error(f"Cannot serve HTTP on {error}: choose another --http-port or --http-host")
-        raise SystemExit(EX_CONFIG) from None
+def bound(settings: Settings) -> list[socket.socket]:
+    """Take the ports that are wanted: of HTTP, which takes WebSockets too, and of WebSockets alone.
 
-
-def _role(settings: Settings) -> str:
-    if settings.p2p is None:
-        return "gateway"
-    return "feeder" if settings.p2p.serve_only else "peer"
-
-
-def _head(head: Head) -> dict[str, Any]:
-    return {
-        "number": head.number,
-        "hash": hex_of(head.block_hash),
-        "state_root": hex_of(head.state_root),
-    }
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Join what the broker knows of a worker with what the worker said of itself."""
-    status = record.get("status")
-    known = {name: value for name, value in record.items() if name != "status"}
-    said = status if isinstance(status, dict) else {}
-    return known | {name: value for name, value in said.items() if name != "series"}
-
-
-def _p2p(statuses: dict[str, dict[str, Any]]) -> dict[str, int]:
-    """Sum up what the p2p process says: its peers, and how many parts of blocks it gave them."""
-    said = statuses.get("p2p", {})
-    counts = {name: int(value) for name, value in said.items() if _is_count(value)}
-    return {
-        "peers": counts.get("peers", 0),
-        "served": sum(n for name, n in counts.items() if name.startswith("blocks_served_")),
-        "requests_served": counts.get("requests_served", 0),
-        "bytes_out": counts.get("bytes_out", 0),
-    }
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    Raises ``SystemExit`` with code 78 if one cannot be had.
+    """
+    wanted = [
+        ("HTTP", "http", settings.http_host, settings.http_port if settings.http else None),
+        ("WebSocket", "ws", settings.ws_host, settings.ws_port),
+    ]
+    taken = []
+    for name, option, host, port in wanted:
+        if port is None:
+            continue
+        try:
+            taken.append(bind(host, port, shared=settings.rpc_workers > 1))
+        except CannotListen as error:
+            log.error(
+                f"Cannot serve {name} on {error}: choose another --{option}-port or --{option}-host"
+            )
+            raise SystemExit(EX_CONFIG) from None
+        log.info(f"Serving {name}", extra=fields(host=host, port=taken[-1].getsockname()[1]))
+    return taken

@@ -14,6 +14,7 @@ class Spec:
     commitments: bool  # headers have commitments and counts
     migrated: bool  # state diffs name migrated classes apart
     event_places: bool  # events say where in their block they are
+    finality_told: bool  # events of a subscription say how final they are
     since: tuple[int, int]  # what parameters are compared with
 
 
@@ -25,10 +26,17 @@ V0_8 = Spec(
     commitments=False,
     migrated=False,
     event_places=False,
+    finality_told=False,
     since=(0, 8),
 )
 V0_9 = replace(
-    V0_8, name="v0_9", version="0.9.0", next_tag="pre_confirmed", l1_tag=True, since=(0, 9)
+    V0_8,
+    name="v0_9",
+    version="0.9.0",
+    next_tag="pre_confirmed",
+    l1_tag=True,
+    finality_told=True,
+    since=(0, 9),
 )
 V0_10 = replace(
     V0_9,
@@ -50,3 +58,14 @@ def paths() -> dict[str, Spec]:
     for spec in SPECS:
         found |= {f"/{spec.name}": spec, f"/rpc/{spec.name}": spec}
     return found
+
+
+def unserved(path: str) -> str:
+    """Return what a client is told who asks at any other path."""
+    return f"there is no {path[:80]}: use one of {', '.join(paths())}"
+
+
+def socket_paths() -> dict[str, Spec]:
+    """Return every path of WebSockets: those of HTTP, and the same below /ws, as older clients have them."""
+    found = paths()
+    return found | {f"/ws{path.rstrip('/')}": spec for path, spec in found.items()}

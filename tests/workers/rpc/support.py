@@ -22,9 +22,9 @@ from tests.workers import blocks as made
 from workers import verify
 from workers.messages import BlockAssembled, BlockVerified
 from workers.rpc.jsonrpc import Service
-from workers.rpc.server import Watch
 from workers.rpc.specs import LATEST, SPECS, Spec
 from workers.rpc.upstream import Upstream
+from workers.rpc.watch import Watch
 from workers.store import Head
 from workers.store.reader import Reader
 from workers.store.schema import HEAD_KEY, Family, number_key, pack_head
@@ -211,7 +211,9 @@ def mended(tree: Any) -> Any:
         return [mended(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    if set(tree) <= {"schema", "title"} and isinstance(tree.get("schema"), dict):
+    if set(tree) <= {"schema", "title", "name", "description"} and isinstance(
+        tree.get("schema"), dict
+    ):
         return mended(tree["schema"])
     options = tree.get("oneOf")
     if isinstance(options, list):

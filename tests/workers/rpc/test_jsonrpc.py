@@ -12,6 +12,7 @@ from tests.workers import blocks as made
 from tests.workers.rpc.support import ALL_SPECS, Node, generated, opened, schemas
 from workers.rpc import jsonrpc, server
 from workers.rpc.methods import ALL, Forwarded
+from workers.rpc.page.stream import Streams
 from workers.rpc.specs import LATEST, V0_8, V0_9, V0_10, Spec
 
 LENGTH = 10
@@ -268,7 +269,7 @@ def test_a_block_that_cannot_be_decoded_costs_one_answer_and_a_line_in_the_log(
 
 def post(node: Node, pieces: list[bytes], path: str = "/rpc") -> tuple[int, Any]:
     """Send a body in pieces, without an end if the last is empty; return status and answer."""
-    application = server.application(node.watch)
+    application = server.application(node.watch, Streams(node.watch, lambda _: None))
     coming = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     if pieces[-1]:
         coming[-1]["more_body"] = False

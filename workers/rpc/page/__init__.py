@@ -1,0 +1,1 @@
+"""The status page at ``/``: one HTML file, and the events that keep it up to date while somebody looks at it."""
