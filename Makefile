@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test interop hostile ops chaos fuzz check fix bench process proto clean
+.PHONY: demo test interop hostile ops clients chaos fuzz check fix bench process proto clean
 
 demo: $(READY)  ## three nodes sync a generated chain from each other
 	$(BIN)/hera demo $(DEMO)
@@ -28,6 +28,11 @@ ops: $(READY)  ## what is shipped for operators, with a real Prometheus, Chromiu
 	@$(BIN)/python -m tests.ops.chromium
 	@$(BIN)/python -m tests.ops.systemd
 	$(BIN)/python -m pytest tests/ops
+
+clients: $(READY)  ## starknet.js and starknet-py beside real nodes, and whatever may be asked; HERA_FUZZ_SECONDS (30) of it
+	@$(BIN)/python -m tests.interop.javascript
+	@$(BIN)/python -m tests.clients.python
+	$(BIN)/python -m pytest -s tests/clients
 
 fuzz: $(READY)  ## every decoder of remote bytes under atheris, HERA_FUZZ_SECONDS (60) each; TARGETS="name name" takes some
 	$(BIN)/pip install -q -e '.[test,fuzz]'
@@ -55,7 +60,7 @@ proto: $(READY)  ## regenerate the wire messages
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. starknet/wire/sync.proto
 
 clean:
-	rm -rf $(VENV) tests/interop/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) tests/interop/node_modules tests/clients/.venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(READY): setup.cfg setup.py pyproject.toml $(wildcard starknet/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit("Hera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11") if sys.version_info < (3, 11) else None'

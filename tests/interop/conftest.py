@@ -13,8 +13,9 @@ from starknet.felt import to_bytes32, value
 from starknet.wire.delimited import split
 from starknet.wire.sync_pb2 import BlockHeadersResponse
 from tests.flow.chains import assembled, devnet
-from tests.interop.javascript import Script, script
+from tests.interop.javascript import script
 from tests.process.nodes import Node, custom_network, feeding, gateway, nodes
+from tests.scripts import Script
 from workers.component import CLASS_BYTES_MAX, Component
 from workers.messages import BlockAssembled
 

@@ -20,7 +20,8 @@ from starknet.versions import rules_for
 from starknet.wire import sync_pb2 as pb
 from starknet.wire.delimited import split
 from tests.flow.chains import devnet
-from tests.interop.javascript import Script, script
+from tests.interop.javascript import script
+from tests.scripts import Script
 from tests.starknet import recorded
 
 CHAIN_LENGTH = 20  # each kind of block twice

@@ -10,7 +10,8 @@ import pytest
 
 from starknet.wire.delimited import split
 from tests.interop.conftest import CHAIN_ID, Chain
-from tests.interop.javascript import Refused, Script, script
+from tests.interop.javascript import script
+from tests.scripts import Refused, Script
 from workers.component import CLASS_BYTES_MAX, Component
 from workers.p2p.protocols import protocol_id
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.interop.conftest import CHAIN_ID, Chain, Scripts
-from tests.interop.javascript import Script
 from tests.process.nodes import custom_network, listening, nodes, wait_until
+from tests.scripts import Script
 from workers.p2p.protocols import kad_ids
 
 NAME, _, OLD_NAME = kad_ids(CHAIN_ID)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.interop.conftest import CHAIN_ID, Chain, Scripts
-from tests.interop.javascript import Script
 from tests.process.nodes import Node, custom_network, free_port, nodes, run, wait_until
+from tests.scripts import Script
 from workers.component import Component
 from workers.store.reader import digest
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.workers.blocks import generated
 from tests.workers.rpc.sockets import SECONDS_MAX, SPAWN, TOPIC, free_port, wait_for
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import rpc, server
+from workers.rpc.page.stream import Streams
 from workers.rpc.watch import Watch
 from workers.settings import P2PSettings, Settings
 from workers.store import DiskFull
@@ -229,6 +230,27 @@ def chain(tmp_path: Path) -> Iterator[Watch]:
     reader = Reader(tmp_path)
     yield Watch(settings_of(tmp_path, 1), reader, lambda _: {})
     reader.close()
+
+
+def test_a_client_that_leaves_amid_its_body_raises_nothing(chain: Watch) -> None:
+    """What the application raises would be a traceback in the log for each."""
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    heard = iter(
+        (
+            {"type": "http.request", "body": b'{"id"', "more_body": True},
+            {"type": "http.disconnect"},
+        )
+    )
+    said: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return next(heard)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        said.append(message)
+
+    asyncio.run(server.application(chain, Streams(chain, lambda _: None))(scope, receive, send))
+    assert said[0]["status"] == 200
 
 
 def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:

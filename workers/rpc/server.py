@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -182,12 +182,13 @@ def _gateway(settings: Settings, closing: contextlib.ExitStack) -> Gateway | Non
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return the request's body, or None as soon as it is longer than allowed."""
+    """Return the request's body, or None as soon as it is longer than allowed; of a client that left what came."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_BYTES_MAX:
-            return None
+    with contextlib.suppress(ClientDisconnect):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                return None
     return bytes(body)
 
 

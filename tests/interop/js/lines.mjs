@@ -2,7 +2,11 @@
 import { createInterface } from 'node:readline'
 
 export function say (answer) {
-  process.stdout.write(JSON.stringify(answer) + '\n')
+  process.stdout.write(JSON.stringify(answer, numbers) + '\n')
+}
+
+function numbers (_, value) {
+  return typeof value === 'bigint' ? '0x' + value.toString(16) : value
 }
 
 // Do what each line says, one after the other; end with the input, so that no script outlives its test.
@@ -12,7 +16,7 @@ export async function obey (commands) {
     try {
       say({ done: (await commands[name](given)) ?? null })
     } catch (error) {
-      say({ error: error.name, why: String(error.message) })
+      say({ error: error.name, why: String(error.message), code: error.code })
     }
   }
   process.exit(0)

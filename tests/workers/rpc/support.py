@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from starknet.felt import to_bytes32, value
+from starknet.felt import P, to_bytes32, value
 from starknet.network import Network
 from starknet.wire import sync_pb2 as pb
 from tests.flow import chains
@@ -31,6 +31,7 @@ from workers.store.reader import Reader
 from workers.store.schema import HEAD_KEY, Family, number_key, pack_head
 from workers.store.writer import Writer, event_keys
 
+TRIE_HEIGHT = 251
 FOLDERS = {"v0_8": "v08", "v0_9": "v09", "v0_10": "v10"}
 
 
@@ -130,6 +131,30 @@ def opened_apart(db_path: Path, found: recorded.Recorded) -> Iterator[Node]:
     writer.close()
     with viewed(found.network, db_path) as node:
         yield node
+
+
+# ---- storage proofs ------------------------------------------------------------------------------------------
+
+
+def value_at(nodes: list[dict[str, Any]], root: int, key: int, pair: Any) -> int:
+    """Walk from the root to a key by the nodes of a proof, hashing each; fails where one is not as its hash says."""
+    by_hash = {int(each["node_hash"], 16): each["node"] for each in nodes}
+    name, left = root, TRIE_HEIGHT
+    while left and name:
+        node = by_hash[name]
+        if "left" in node:
+            sides = int(node["left"], 16), int(node["right"], 16)
+            assert pair(*sides) == name
+            left -= 1
+            name = sides[key >> left & 1]
+            continue
+        path, length, child = int(node["path"], 16), node["length"], int(node["child"], 16)
+        assert (pair(child, path) + length) % P == name
+        left -= length
+        if key >> left & ((1 << length) - 1) != path:
+            return 0
+        name = child
+    return name
 
 
 # ---- schemas ------------------------------------------------------------------------------------------------

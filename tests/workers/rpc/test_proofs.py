@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from poseidon_py.poseidon_hash import poseidon_hash, poseidon_hash_many
 
-from starknet.felt import P, short_string
+from starknet.felt import short_string
 from starknet.hashes import pedersen
-from tests.workers.rpc.support import Node, generated, opened
+from tests.workers.rpc.support import Node, generated, opened, value_at
 from workers.rpc import proofs
 
 LENGTH = 12
-HEIGHT = 251
 
 
 @pytest.fixture(scope="module", params=["0.13.4", "0.14.1", "none"])
@@ -24,27 +23,6 @@ def node(
     network, blocks = generated(version, LENGTH)
     with opened(network, tmp_path_factory.mktemp("node"), blocks) as made:
         yield made
-
-
-def value_at(nodes: list[dict[str, Any]], root: int, key: int, pair: Any) -> int:
-    """Walk from the root to a key by the nodes of a proof, hashing each; fails where one is not as its hash says."""
-    by_hash = {int(each["node_hash"], 16): each["node"] for each in nodes}
-    name, left = root, HEIGHT
-    while left and name:
-        node = by_hash[name]
-        if "left" in node:
-            sides = int(node["left"], 16), int(node["right"], 16)
-            assert pair(*sides) == name
-            left -= 1
-            name = sides[key >> left & 1]
-            continue
-        path, length, child = int(node["path"], 16), node["length"], int(node["child"], 16)
-        assert (pair(child, path) + length) % P == name
-        left -= length
-        if key >> left & ((1 << length) - 1) != path:
-            return 0
-        name = child
-    return name
 
 
 def roots(proof: dict[str, Any]) -> tuple[int, int]:

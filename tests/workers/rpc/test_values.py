@@ -12,17 +12,12 @@ from starknet.ages import version_named
 from starknet.devnet import Devnet
 from tests.flow import chains
 from tests.starknet import recorded
+from tests.workers.rpc import expected
 from tests.workers.rpc.support import Node, opened, opened_apart, verified
 from workers.rpc.specs import V0_9, V0_10
 
 LENGTH = 14
 VERSIONS = ("none", "0.11.1", "0.13.1", "0.14.1")
-TYPES = {"INVOKE_FUNCTION": "INVOKE"}
-NAMES = {  # of the gateway, where the specification has another
-    "l1_gas": "L1_GAS",
-    "l2_gas": "L2_GAS",
-    "l1_data_gas": "L1_DATA_GAS",
-}
 
 
 @dataclass(frozen=True)
@@ -82,24 +77,7 @@ def test_transactions_say_what_the_gateway_says(told: Told) -> None:
     for number in range(LENGTH):
         listed = told.node.call("getBlockWithTxs", at(number))["transactions"]
         for ours, theirs in zip(listed, told.block(number)["transactions"], strict=True):
-            assert ours == as_specified(theirs)
-
-
-def as_specified(transaction: dict[str, Any]) -> dict[str, Any]:
-    """Write a transaction of the gateway in the words of the specification, by the kind of difference."""
-    written = {name: value for name, value in transaction.items() if name != "proof_facts"}
-    written["type"] = TYPES.get(written["type"], written["type"])
-    if written["type"] in ("DEPLOY", "DEPLOY_ACCOUNT"):
-        written.pop("contract_address", None)
-        written.pop("sender_address", None)
-    if "resource_bounds" in written:
-        none = {"max_amount": "0x0", "max_price_per_unit": "0x0"}
-        written["resource_bounds"] = {
-            ours: written["resource_bounds"].get(theirs, none) for ours, theirs in NAMES.items()
-        }
-        for name in ("nonce_data_availability_mode", "fee_data_availability_mode"):
-            written[name] = ("L1", "L2")[written[name]]
-    return written
+            assert ours == expected.transaction(theirs)
 
 
 def test_receipts_say_what_the_gateway_says(told: Told) -> None:
@@ -116,24 +94,8 @@ def test_receipts_say_what_the_gateway_says(told: Told) -> None:
 
 def compare(ours: dict[str, Any], transaction: dict[str, Any], receipt: dict[str, Any]) -> None:
     """Compare a receipt with the gateway's."""
-    assert ours["transaction_hash"] == receipt["transaction_hash"]
-    assert ours["actual_fee"]["amount"] == receipt["actual_fee"]
-    assert ours["actual_fee"]["unit"] == ("FRI" if transaction["version"] == "0x3" else "WEI")
-    assert ours["execution_status"] == receipt["execution_status"]
-    assert ours.get("revert_reason") == receipt.get("revert_error")
-    assert ours["events"] == receipt["events"]
-    sent = [
-        message | {"to_address": hex(int(message["to_address"], 16))}
-        for message in receipt["l2_to_l1_messages"]
-    ]
-    assert ours["messages_sent"] == sent
-    total = receipt["execution_resources"].get("total_gas_consumed", {})
-    assert ours["execution_resources"] == {
-        gas: total.get(gas, 0) for gas in ("l1_gas", "l1_data_gas", "l2_gas")
-    }
-    deployed = transaction["type"].startswith("DEPLOY")
-    address = transaction.get("contract_address") or transaction.get("sender_address")
-    assert ours.get("contract_address") == (address if deployed else None)
+    told = {name: value for name, value in ours.items() if name != "message_hash"}
+    assert told == expected.receipt(transaction, receipt)
     assert ("message_hash" in ours) == (transaction["type"] == "L1_HANDLER")
 
 
@@ -302,4 +264,4 @@ def test_recorded_blocks_apart_say_what_the_gateway_said(
         ours["transaction"].pop("proof_facts", None)
         assert ours["transaction"] | {
             "transaction_hash": receipt["transaction_hash"]
-        } == as_specified(transaction)
+        } == expected.transaction(transaction)
