@@ -16,14 +16,14 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "guide.md"
 # Which file runs the commands of a setting.
 AT_A_NODE = frozenset({"install", "node", "start", "stopped"})  # tests/process/test_guide.py
 WITH_PROGRAMS = frozenset({"engine", "prometheus", "root"})  # tests/ops/test_guide.py
-HELD = re.compile(r"\b[A-Z]+_KEY\b")
-FENCE = re.compile(r"^```(.*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HELD = re.compile(r"\b[A-Z]+_(?:KEY|ID)\b")
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SECONDS_MAX = 120.0
 
 
 @dataclass(frozen=True)
 class Block:
-    """Commands of one setting, and the lines that are to be seen then, in their order."""
+    """Commands of one setting, and the lines that are to be seen then, in any order."""
 
     setting: str
     commands: str
@@ -103,17 +103,13 @@ class Shell:
         return re.sub(pattern, lambda found: known[found[0]], text)
 
     def missing(self, block: Block, output: str) -> str | None:
-        """Return the first line that is to be seen and is not, after the ones before it; None if all are."""
-        rest = [_even(line) for line in output.splitlines()]
+        """Return the first line that is to be seen and is not; None if all are."""
+        text = "\n".join(_even(line) for line in output.splitlines())
         for line in block.seen:
-            pattern = self._pattern(line)
-            for at, said in enumerate(rest):
-                if found := re.fullmatch(pattern, said):
-                    self._held.update(found.groupdict())
-                    rest = rest[at + 1 :]
-                    break
-            else:
+            found = re.search(f"^{self._pattern(line)}$", text, re.MULTILINE)
+            if found is None:
                 return line
+            self._held.update(found.groupdict())
         return None
 
     def _pattern(self, line: str) -> str:

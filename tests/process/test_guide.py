@@ -7,7 +7,7 @@ import signal
 import site
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,8 @@ class Operator:
     def leave(self) -> None:
         """Leave nothing running, whatever happened."""
         for process, _ in self._running:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def _start(self, block: Block) -> None:
