@@ -28,7 +28,7 @@ def of(setting: str) -> list[Block]:
     return blocks(frozenset({setting}))
 
 
-# ---- an engine: the real Compose reads files, profiles and options ----------------------------------------------------
+# ---- an engine: the real Compose reads files, profiles and options --------------------------------------------------
 
 
 @pytest.mark.parametrize("line", [line for block in of("engine") for line in block.lines()])
@@ -69,7 +69,7 @@ def _verb(words: list[str]) -> tuple[list[str], str, list[str]]:
     return words[:at], words[at], words[at + 1 :]
 
 
-# ---- systemd: its own programs, on a folder in the place of / ---------------------------------------------------------
+# ---- systemd: its own programs, on a folder in the place of / -------------------------------------------------------
 
 
 def test_the_units_are_installed_and_enabled_as_typed(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def _check_units(folder: Path, words: list[str]) -> None:
         assert fnmatch.filter(there, pattern) or fnmatch.filter(there, f"{pattern}.service"), unit
 
 
-# ---- Prometheus -------------------------------------------------------------------------------------------------------
+# ---- Prometheus -----------------------------------------------------------------------------------------------------
 
 
 def test_prometheus_starts_as_typed(tmp_path: Path) -> None:
