@@ -65,9 +65,12 @@ class Operator:
 
         def is_seen() -> bool:
             assert process.poll() is None, log.read_text()
-            return self._shell.missing(block, log.read_text(errors="replace")) is None
+            return self._shell.missing(block, self._terminals()) is None
 
-        wait_until(is_seen, START_SECONDS, log.read_text)
+        wait_until(is_seen, START_SECONDS, self._terminals)
+
+    def _terminals(self) -> str:
+        return "".join(log.read_text(errors="replace") for _, log in self._running)
 
 
 @pytest.fixture
