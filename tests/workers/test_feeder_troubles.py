@@ -3,7 +3,9 @@
 The parts are those of ``test_feeder``: a real gateway, broker and store, and the test as the stages behind.
 """
 
+import json
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -240,16 +242,19 @@ def test_a_class_that_a_lower_block_asks_for_is_waited_for() -> None:
 def test_a_block_that_comes_between_two_questions_is_no_trouble(
     devnet: Devnet, tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
-    chain = Odd(Generated(devnet))
-    with served(chain) as url, faulty.faulty(url) as gateway:
+    came = threading.Event()
 
-        def late(request: faulty.Request) -> None:
-            chain.end = 5 if "get_state_update" in request.path else None
+    def late(request: faulty.Request) -> None:
+        if "get_state_update?blockNumber=5&" in request.path and not came.is_set():
+            came.set()
+            not_there = {"code": "StarknetErrorCode.BLOCK_NOT_FOUND", "message": "Block 5"}
+            request.answer(400, json.dumps(not_there).encode())
+        else:
             faulty.honestly(request)
-            if "get_block?blockNumber=5" in request.path:
-                gateway.do = None
 
+    with served(Generated(devnet)) as url, faulty.faulty(url) as gateway:
         gateway.do = late
         with bench(gateway.url, tmp_path, devnet.network()) as behind:
             behind.receive_all(range(LENGTH))
+    assert came.is_set()
     assert complaints(told) == []
