@@ -27,6 +27,7 @@ from tests.workers.test_feeder import (
     store,
     until,
 )
+from workers.feeder.client import TIMEOUTS_SECONDS
 from workers.feeder.window import Step, Window
 from workers.gateway.generated import Generated
 from workers.messages import BlocksUndone, Retreat
@@ -61,7 +62,7 @@ MISDEEDS: dict[str, tuple[Do, str]] = {
         faulty.status(404, b"no"),
         "block 0: get_state_update got HTTP status 404; staying before",
     ),
-    "slow": (faulty.dripping_body, " gave no whole answer within 0.2 s; raise --gw-timeout if"),
+    "slow": (faulty.dripping_body, " gave no whole answer within 1 s; raise --gw-timeout if"),
     "failing": (faulty.status(500), " fails with HTTP status 500, trying again"),
     "refusing": (faulty.status(401), " refuses us (HTTP status 401); check --gw-api-key, trying"),
     "limiting": (
@@ -78,7 +79,7 @@ def test_a_bad_gateway_is_one_line_and_its_blocks_come_once_it_is_good(
     do, said = MISDEEDS[name]
     with served(Generated(devnet)) as url, faulty.faulty(url) as gateway:
         gateway.do = do
-        settings = {"gateway_timeouts_s": (0.2,)}
+        settings = {"gateway_timeouts_s": (1.0,) if name == "slow" else TIMEOUTS_SECONDS}
         with bench(gateway.url, tmp_path, devnet.network(), **settings) as behind:
             until(lambda: bool(complaints(told)) and len(gateway.asked) >= 4)
             (line,) = complaints(told)
