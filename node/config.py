@@ -88,6 +88,7 @@ class Config:
     p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
+    p2p_private_key_file: Path | None  # read by who needs the key: ``node.key_file``
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
@@ -107,11 +108,7 @@ class Config:
     @property
     def run_folder(self) -> Path:
         """The folder of the processes' sockets: ``run`` in the database, or a short one for a long path."""
-        inside = self.db_path / "run"
-        if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
-            return inside
-        digest = sha256(os.fsencode(self.db_path)).hexdigest()[:16]
-        return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
+        return run_folder(self.db_path)
 
     @property
     def broker(self) -> str:
@@ -122,6 +119,13 @@ class Config:
     def restarts_file(self) -> Path:
         """Where the supervisor says how often it started each process again (``workers.restarts``)."""
         return self.run_folder / "restarts.json"
+
+    @property
+    def role(self) -> str:
+        """What the node is to others: peer, feeder (a peer that follows a gateway), or gateway (no peer at all)."""
+        if not self.p2p:
+            return "gateway"
+        return "feeder" if self.p2p_feeder_node else "peer"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -141,8 +145,8 @@ class Config:
         return replace(self, given=tuple(sorted(merged.items())))
 
     def with_drawn_key(self) -> "Config":
-        """Return a copy with a private key, drawn at random if none was given."""
-        if self.p2p_private_key is not None:
+        """Return a copy with a private key, drawn at random if none was given, also not in a file."""
+        if self.p2p_private_key is not None or self.p2p_private_key_file is not None:
             return self
         seed = secrets.token_bytes(32)
         return replace(self.with_given(p2p_private_key=seed.hex()), p2p_private_key=seed)
@@ -164,8 +168,12 @@ class Config:
             raise ConfigError(str(error)) from None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that give a child process this same configuration."""
-        return {variable(name): value for name, value in self.given}
+        """Return the variables that give a child process this same configuration, but for secrets."""
+        return {variable(name): value for name, value in self.given if name not in SECRETS}
+
+    def secrets(self, row: str) -> dict[str, str]:
+        """Return the variables with the secrets of one row of the page, which no other process is told."""
+        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
 
     def shown(self) -> dict[str, Any]:
         """Return every value in force, for the log, with keys masked."""
@@ -173,10 +181,7 @@ class Config:
         del values["given"]
         values["network"] = asdict(self.network)
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
-        if self.p2p_private_key is not None:
-            values["p2p-private-key"] = "(hidden)"
-        if self.gw_api_key is not None:
-            values["gw-api-key"] = "(hidden)"
+        values |= {name: HIDDEN for name in SECRETS if values[name] is not None}
         if self.rpc_upstream is not None:  # a key may be part of it
             values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
@@ -250,6 +255,7 @@ class Key:
     help: str
     metavar: str = "TEXT"
     default: str = ""
+    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
 
 
 KEYS = (
@@ -271,6 +277,7 @@ KEYS = (
         "text",
         "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
         "URL",
+        secret_of="rpc",  # it may hold a key
     ),
     Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
     Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
@@ -292,7 +299,19 @@ KEYS = (
     ),
     Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
-    Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key(
+        "p2p-private-key",
+        "text",
+        "Ed25519 key in hex (a new one at each boot if absent).",
+        "HEX",
+        secret_of="p2p",
+    ),
+    Key(
+        "p2p-private-key-file",
+        "text",
+        "File with that key, for this user alone, as hera genp2pkeypair --out makes it.",
+        "FILE",
+    ),
     Key(
         "p2p-allow",
         "list",
@@ -306,6 +325,7 @@ KEYS = (
         "text",
         "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
         "KEY",
+        secret_of="feeder",
     ),
     Key(
         "gw-timeout",
@@ -361,6 +381,8 @@ KEYS = (
     ),
 )
 NAMES = tuple(key.name for key in KEYS)
+SECRETS = {key.name: key.secret_of for key in KEYS if key.secret_of}
+HIDDEN = "(hidden)"
 
 
 def load(
@@ -381,6 +403,15 @@ def load(
             values[name] = _Value(environ[variable(name)], variable(name))
     values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
     return _build(_Values(values), cwd or Path.cwd())
+
+
+def run_folder(db_path: Path) -> Path:
+    """Return the folder of the sockets of the node on ``db_path``, an absolute path."""
+    inside = db_path / "run"
+    if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
+        return inside
+    digest = sha256(os.fsencode(db_path)).hexdigest()[:16]
+    return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
 
 
 def variable(name: str) -> str:
@@ -493,6 +524,9 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
+        p2p_private_key_file=get(
+            "p2p-private-key-file", lambda text: Path(os.path.abspath(cwd / text)), None
+        ),
         p2p_allow=get("p2p-allow", _networks, ()),
         p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
@@ -514,6 +548,8 @@ def _build(values: _Values, cwd: Path) -> Config:
     given = values.texts() | {"db-path": str(config.db_path)}
     if config.broker_keys is not None:
         given["broker-keys"] = str(config.broker_keys)
+    if config.p2p_private_key_file is not None:
+        given["p2p-private-key-file"] = str(config.p2p_private_key_file)
     if config.block_hash_table is not None:
         given["block-hash-table"] = str(config.block_hash_table)
     return replace(config, given=tuple(sorted(given.items())))
@@ -524,6 +560,10 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             "if any flags in the group [p2p-feeder-node p2p-peers] are set none of the others can be; "
             "[p2p-feeder-node p2p-peers] were all set"
+        )
+    if config.p2p_private_key is not None and config.p2p_private_key_file is not None:
+        raise ConfigError(
+            "p2p-private-key: a key is given and a p2p-private-key-file as well: drop one of them"
         )
     pinned = config.network.public_key
     if config.public_key is not None and pinned not in (None, config.public_key):

@@ -247,6 +247,12 @@ def test_websockets_have_a_port_of_their_own_only_with_ws() -> None:
         assert [row.name for row in rows if row.name == "rpc"] == names
 
 
+def test_how_far_behind_is_ready_is_six_blocks_unless_told() -> None:
+    assert load({}, {}).settings(None).readiness_block_tolerance == 6
+    told = load({"readiness-block-tolerance": "20"}, {})
+    assert told.settings(None).readiness_block_tolerance == 20
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -285,12 +291,6 @@ def test_the_api_key_reaches_the_feeder_and_no_log() -> None:
     with pytest.raises(ConfigError) as caught:
         load({"gw-api-key": "open sesame"}, {})
     assert "sesame" not in str(caught.value)
-
-
-def test_how_far_behind_is_ready_is_six_blocks_unless_told() -> None:
-    assert load({}, {}).settings(None).readiness_block_tolerance == 6
-    told = load({"readiness-block-tolerance": "20"}, {})
-    assert told.settings(None).readiness_block_tolerance == 20
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)
@@ -387,11 +387,24 @@ def test_a_child_is_told_the_same(tmp_path: Path) -> None:
     config = load(flags, {"HERA_LOG_LEVEL": "warn"}, cwd=tmp_path).with_given(public_key="0x5")
     config = config.with_drawn_key()
 
-    child = load({}, config.environment(), cwd=Path("/"))
+    told = config.environment() | config.secrets("p2p")
+    child = load({}, told, cwd=Path("/"))
 
     assert child.p2p_private_key == config.p2p_private_key is not None
     assert (child.public_key, child.log_level) == (5, "warn")
     assert child.settings(5) == config.settings(5)
+
+
+def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
+    key = keys.generate().private_hex
+    flags = {"p2p-private-key": key, "gw-api-key": "s3cret", "rpc-upstream": "http://a/k3y"}
+    config = load(flags | {"p2p": "true"}, {})
+
+    assert not {key, "s3cret", "http://a/k3y"} & set(config.environment().values())
+    assert config.secrets("p2p") == {"HERA_P2P_PRIVATE_KEY": key}
+    assert config.secrets("feeder") == {"HERA_GW_API_KEY": "s3cret"}
+    assert config.secrets("rpc") == {"HERA_RPC_UPSTREAM": "http://a/k3y"}
+    assert config.secrets("verify") == {}
 
 
 def test_the_private_key_is_not_shown() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from broker.link import BrokerLost
 from workers.log import log
-from workers.progress import Progress, Sample, progress, sample
+from workers.progress import OBSERVER, Progress, Sample, progress, sample
 from workers.rpc.felts import hex_of
 from workers.settings import Settings
 from workers.store import Head, StoreError
@@ -56,6 +56,7 @@ class Watch:
         self._heads: deque[tuple[float, int]] = deque()
         self._started = reader.head()
         self._looks: deque[Look] = deque()
+        self._began = clock()
         self._asked_at = -SPEED_SECONDS
         self._asked = asyncio.Event()  # ends the long pause of an idle node
 
@@ -91,7 +92,7 @@ class Watch:
     def status(self) -> dict[str, Any]:
         """Return the answer of ``/status``."""
         self.is_asked()
-        head, target = self.head(), self.target()
+        head, target, progress = self.head(), self.target(), self.progress()
         statuses = self._statuses()
         number = -1 if head is None else head.number
         return {
@@ -106,6 +107,7 @@ class Watch:
             "peers": _p2p(statuses)["peers"],
             "p2p": _p2p(statuses),
             "blocks_per_second": round(self.speed(), 2),
+            "progress": None if progress is None else progress.as_json(),
             "queues": self._stats.get("topics", {}),
             "workers": statuses,
         }
@@ -123,6 +125,10 @@ class Watch:
         number = None if head is None else head.number
         now = replace(last, head=number, target=self.target())
         return progress(self._looks[0].sample, now, self.settings.stages)
+
+    def uptime(self) -> float:
+        """Return for how many seconds this process has run."""
+        return self._clock() - self._began
 
     def age(self) -> float | None:
         """Return for how many seconds the broker has not answered; None if it never did."""
@@ -143,7 +149,8 @@ class Watch:
 
     def workers(self) -> dict[str, float]:
         """Return the processes that the broker hears, and how many seconds ago it last did."""
-        return {name: float(s.get("last_seen_s", 0)) for name, s in self._statuses().items()}
+        seen = {name: float(s.get("last_seen_s", 0)) for name, s in self._statuses().items()}
+        return {name: seconds for name, seconds in seen.items() if not name.startswith(OBSERVER)}
 
     def speed(self) -> float:
         """Return blocks a second over the samples of the last ``SPEED_SECONDS``."""

@@ -36,10 +36,15 @@ BLOCKS = 120
 def test_an_open_stream_is_told_of_and_for_a_while_one_that_has_ended() -> None:
     now = [0.0]
     streams = Streams(lambda: now[0])
-    with streams.of("a", Component.EVENTS, 100, 50), streams.of("a", Component.HEADERS, 200, 100):
+    with (
+        streams.of("a", Component.EVENTS, range(149, 99, -1)),
+        streams.of("a", Component.HEADERS, range(200, 300)),
+    ):
         now[0] = 60.0
-        assert streams.with_peer("a") == [["headers", 200, 100], ["events", 100, 50]]
+        assert streams.with_peer("a") == [["headers", 200, 299], ["events", 100, 149]]
         assert streams.with_peer("b") == []
+    with streams.of("a", Component.CLASSES, range(0)):  # a question about blocks that are not there
+        assert len(streams.with_peer("a")) == 2
     now[0] = 62.0
     assert len(streams.with_peer("a")) == 2
     now[0] = 64.0
@@ -49,14 +54,14 @@ def test_an_open_stream_is_told_of_and_for_a_while_one_that_has_ended() -> None:
 def test_streams_of_many_peers_are_forgotten_but_for_the_open_ones() -> None:
     now = [0.0]
     streams = Streams(lambda: now[0])
-    with streams.of("open", Component.EVENTS, None, 1):
+    with streams.of("open", Component.EVENTS, range(1)):
         for number in range(2 * STREAMS_MAX):
             now[0] = number / 1000
-            with streams.of(f"peer {number}", Component.HEADERS, 0, 1):
+            with streams.of(f"peer {number}", Component.HEADERS, range(1)):
                 pass
-        assert streams.with_peer("open") == [["events", None, 1]]
+        assert streams.with_peer("open") == [["events", 0, 0]]
         assert streams.with_peer("peer 0") == []
-        assert streams.with_peer(f"peer {number}") == [["headers", 0, 1]]
+        assert streams.with_peer(f"peer {number}") == [["headers", 0, 0]]
     assert len(streams._streams) <= STREAMS_MAX
 
 
@@ -83,12 +88,12 @@ def test_rows_are_bounded_and_connected_peers_come_before_those_left_alone() -> 
         peers.blame(liar, "header.signature", 1, 0.0)
     peers.update(connected[:3])
     given = Streams(lambda: 0.0)
-    with given.of(connected[0], Component.EVENTS, 0, 100):
+    with given.of(connected[0], Component.EVENTS, range(100)):
         rows = peer_rows(host, peers, given, Streams(lambda: 0.0), 10.0)
     assert len(rows) == ROWS_MAX
     assert [row["peer"] for row in rows[:3]] == sorted(connected[:3])
     told = {row["peer"]: row for row in rows}
-    assert told[connected[0]]["gives"] == [["events", 0, 100]]
+    assert told[connected[0]]["gives"] == [["events", 0, 99]]
     assert told[connected[1]] == {
         "peer": connected[1],
         "score": 0,
@@ -109,7 +114,7 @@ def test_rows_are_bounded_and_connected_peers_come_before_those_left_alone() -> 
         "header.signature",
     )
     peers.update(connected)
-    with given.of(connected[-1], Component.EVENTS, 0, 100):  # the busy are not left out
+    with given.of(connected[-1], Component.EVENTS, range(100)):  # the busy are not left out
         rows = peer_rows(host, peers, given, Streams(lambda: 0.0), 10.0)
     assert len(rows) == ROWS_MAX
     assert connected[-1] in {row["peer"] for row in rows}

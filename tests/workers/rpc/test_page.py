@@ -77,14 +77,18 @@ def test_each_state_is_told_in_words(
     node: Probed, target: int | None, state: str, says: str
 ) -> None:
     node.hears(*ROWS, target=target)
+    node.now = 10.0
     shown = board(node.watch)
     assert shown["state"] == state
     assert shown["says"].startswith(says)
 
 
 def test_why_it_is_stuck_is_told_in_the_words_of_p2p(node: Probed) -> None:
-    workers = {"p2p": {"status": {"peers": 1, "stuck": "block 4 has not come"}}}
+    workers: dict[str, Any] = {row: {"status": {"stage": row}} for row in ROWS[1:]}
+    workers["p2p"] = {"status": {"peers": 1, "stuck": "block 4 has not come"}}
     node.watch.look({"topics": {}, "workers": workers})
+    assert board(node.watch)["state"] == "starting"
+    node.now = 10.0
     shown = board(node.watch)
     assert (shown["state"], shown["says"]) == ("stuck", "Block 4 has not come")
 

@@ -4,13 +4,13 @@ The rows of the pipeline page are folded into the five stages here; everything e
 ``workers.progress`` and from what the processes say of themselves.
 """
 
-from collections.abc import Sequence
 from time import time
 from typing import Any
 
 from workers.progress import Progress, StageProgress
 from workers.rpc.watch import Watch
 
+START_SECONDS = 5.0  # without a word from a source: after it the node is stuck
 FETCH = "fetch-"
 OWN = ("assemble", "verify", "commit")  # rows that are a stage by themselves
 STAGES = ("io", "fetch", *OWN)
@@ -67,7 +67,7 @@ def board(watch: Watch) -> dict[str, Any]:
 
 def _state(status: dict[str, Any], progress: Progress | None, watch: Watch) -> str:
     """One of starting, stuck, syncing, head."""
-    if progress is None:
+    if progress is None or (watch.heard() is None and watch.uptime() < START_SECONDS):
         return "starting"
     if progress.stuck:
         return "stuck"
@@ -110,12 +110,10 @@ def stage_of(row: str) -> str:
 
 
 def _stages(watch: Watch, progress: Progress | None) -> list[dict[str, Any]]:
-    rows = () if progress is None else progress.stages
     slowest = None if progress is None else progress.slowest
     runs = {stage_of(name) for name, _ in watch.settings.stages}
     return [
-        _stage(watch, name, [row for row in rows if stage_of(row.name) == name])
-        | {"badge": _badge(name, slowest), "used": name in runs}
+        _stage(watch, name, progress) | {"badge": _badge(name, slowest), "used": name in runs}
         for name in STAGES
     ]
 
@@ -127,7 +125,8 @@ def _badge(name: str, slowest: str | None) -> str:
     return BADGES.get(slowest, "Bottleneck")
 
 
-def _stage(watch: Watch, name: str, rows: Sequence[StageProgress]) -> dict[str, Any]:
+def _stage(watch: Watch, name: str, progress: Progress | None) -> dict[str, Any]:
+    rows = [] if progress is None else [r for r in progress.stages if stage_of(r.name) == name]
     busiest = max((row.busy for row in rows), default=0.0)
     found = {
         "name": name,
@@ -143,7 +142,7 @@ def _stage(watch: Watch, name: str, rows: Sequence[StageProgress]) -> dict[str, 
         "unit": UNITS.get(name, ""),
         "parts": [_part(row) for row in rows] if name == "fetch" else [],
     }
-    return found | _io(watch, busiest) if name == "io" else found
+    return found | _io(watch, progress) if name == "io" else found
 
 
 def _part(row: StageProgress) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def _part(row: StageProgress) -> dict[str, Any]:
     return {"name": name, "items": row.items, "items_max": row.items_max, "busy": row.busy}
 
 
-def _io(watch: Watch, busy: float) -> dict[str, Any]:
+def _io(watch: Watch, progress: Progress | None) -> dict[str, Any]:
     """The stage that speaks with the outside: its queue is the window, what is asked for or not yet stored."""
     is_peer = "p2p" in dict(watch.settings.stages) and "feeder" not in dict(watch.settings.stages)
     came, gave = watch.bytes_per_second()
@@ -163,9 +162,16 @@ def _io(watch: Watch, busy: float) -> dict[str, Any]:
         "rate": round(came),
         "unit": "B/s",
         "gives": round(gave),
-        "busy": busy,
     }
-    return found if is_peer else found | {"title": GATEWAY_TITLE, "work": GATEWAY_WORK}
+    if is_peer:
+        return found
+    speed = 0.0 if progress is None else progress.blocks_per_second
+    return found | {
+        "title": GATEWAY_TITLE,
+        "work": GATEWAY_WORK,
+        "rate": speed,
+        "unit": "blocks/s",
+    }
 
 
 def _count(said: dict[str, Any], name: str) -> int:
