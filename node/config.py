@@ -173,7 +173,11 @@ class Config:
 
     def secrets(self, row: str) -> dict[str, str]:
         """Return the variables with the secrets of one row of the page, which no other process is told."""
-        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
+        return {
+            variable(name): value
+            for name, value in self.given
+            if row in SECRETS.get(name, "").split()
+        }
 
     def shown(self) -> dict[str, Any]:
         """Return every value in force, for the log, with keys masked."""
@@ -255,7 +259,7 @@ class Key:
     help: str
     metavar: str = "TEXT"
     default: str = ""
-    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
+    secret_of: str = ""  # the rows of the pipeline page whose processes alone are told it
 
 
 KEYS = (
@@ -325,7 +329,7 @@ KEYS = (
         "text",
         "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
         "KEY",
-        secret_of="feeder",
+        secret_of="feeder rpc",
     ),
     Key(
         "gw-timeout",
