@@ -184,7 +184,11 @@ class Config:
 
     def secrets(self, row: str) -> dict[str, str]:
         """Return the variables with the secrets of one row of the page, which no other process is told."""
-        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
+        return {
+            variable(name): value
+            for name, value in self.given
+            if row in SECRETS.get(name, "").split()
+        }
 
     def shown(self) -> dict[str, Any]:
         """Return every value in force, for the log, with keys masked."""
@@ -329,7 +333,7 @@ KEYS = (
         "text",
         "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
         "KEY",
-        secret_of="feeder",
+        secret_of="feeder rpc",
     ),
     Key(
         "gw-timeout",

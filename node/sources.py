@@ -37,7 +37,7 @@ class Key:
     help: str
     metavar: str = "TEXT"
     default: str = ""
-    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
+    secret_of: str = ""  # the rows of the pipeline page whose processes alone are told it
 
 
 @dataclass(frozen=True)

@@ -401,7 +401,7 @@ def test_a_child_is_told_the_same(tmp_path: Path) -> None:
     assert child.settings(5) == config.settings(5)
 
 
-def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
+def test_a_secret_is_told_to_the_processes_that_need_it_alone() -> None:
     key = keys.generate().private_hex
     flags = {"p2p-private-key": key, "gw-api-key": "s3cret", "rpc-upstream": "http://a/k3y"}
     config = load(flags | {"p2p": "true"}, {})
@@ -409,7 +409,10 @@ def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
     assert not {key, "s3cret", "http://a/k3y"} & set(config.environment().values())
     assert config.secrets("p2p") == {"HERA_P2P_PRIVATE_KEY": key}
     assert config.secrets("feeder") == {"HERA_GW_API_KEY": "s3cret"}
-    assert config.secrets("rpc") == {"HERA_RPC_UPSTREAM": "http://a/k3y"}
+    assert config.secrets("rpc") == {
+        "HERA_RPC_UPSTREAM": "http://a/k3y",
+        "HERA_GW_API_KEY": "s3cret",
+    }
     assert config.secrets("verify") == {}
     told = f"{config} {config.settings(1)}"  # as a traceback may show them
     seed = keys.parse(key).seed

@@ -218,9 +218,7 @@ def mended(tree: Any) -> Any:
         return [mended(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    if set(tree) <= {"schema", "title", "name", "description"} and isinstance(
-        tree.get("schema"), dict
-    ):
+    if set(tree) <= {"schema", "title"} and isinstance(tree.get("schema"), dict):
         return mended(tree["schema"])
     options = tree.get("oneOf")
     if isinstance(options, list):
