@@ -39,7 +39,8 @@ def made(value: Any) -> Any:
     fields = {name: item for name, item in value.items() if name != "make"}
     if value["make"] == "Invoke":
         bounds = models.ResourceBoundsMapping.init_with_zeros()
-        return InvokeV3(version=3, signature=[], nonce=0, resource_bounds=bounds, **fields)
+        empty = {"signature": [], "nonce": 0, "tip": 0, "resource_bounds": bounds}
+        return InvokeV3(version=3, **empty, **fields)
     return getattr(models, value["make"])(**fields)
 
 

@@ -191,7 +191,7 @@ def test_it_answers_from_the_store_as_it_grows(
     assert (status, refused["error"]["code"]) == (404, -32600)
     assert "/rpc/v0_10" in refused["error"]["data"]
     assert get(settings, "/nowhere")[0] == 404
-    assert get(settings, "/")[0] == 405
+    assert get(settings, "/rpc")[0] == 405
     assert allowed_origin(settings) is None
     process.terminate()
     process.join(SECONDS_MAX)
