@@ -71,6 +71,9 @@ class Asker:
         """Begin to hear; return the subscription's id."""
         if self._socket is None:
             self._socket = WebsocketClient(self._url.replace("http", "ws"))
+            self._socket.on_chain_reorg = lambda told: self._heard[told.subscription_id].append(
+                plain(told.result)
+            )
             await self._socket.connect()
         heard: list[Any] = []
         subscription: str = await getattr(self._socket, method)(
