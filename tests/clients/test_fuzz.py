@@ -27,6 +27,7 @@ WARM = 0.4  # of the time: caches and the allocator have what they take by then
 GROWTH_BYTES_MAX = 24 << 20
 
 
+@pytest.mark.timeout(SECONDS + 300)
 def test_no_request_brings_a_node_out_of_step(generated: Chain) -> None:
     seed = os.environ.get("HERA_FUZZ_SEED") or str(random.SystemRandom().randrange(10**9))
     print(f"HERA_FUZZ_SEED={seed}")  # noqa: T201 (whoever repeats the run needs it)
