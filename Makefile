@@ -22,8 +22,10 @@ interop: $(READY)  ## nodes beside js-libp2p peers, hashes beside starknet.js; w
 	@$(BIN)/python -m tests.interop.javascript
 	$(BIN)/python -m pytest tests/interop
 
-ops: $(READY)  ## what is shipped for Prometheus and Grafana, with a real Prometheus beside syncing nodes; a minute
+ops: $(READY)  ## a real Prometheus and a real Chromium beside syncing nodes; pictures in tests/ops/screenshots; two minutes
+	$(BIN)/pip install -q -e '.[test,ops]'
 	@$(BIN)/python -m tests.ops.prometheus
+	@$(BIN)/python -m tests.ops.chromium
 	$(BIN)/python -m pytest tests/ops
 
 clients: $(READY)  ## starknet.js and starknet-py beside real nodes, and whatever may be asked; HERA_FUZZ_SECONDS (30) of it

@@ -17,7 +17,15 @@ import zmq
 from broker.door import EVENTS, Door, Listen
 from broker.endpoint import held
 from broker.heap import keep_large_blocks
-from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, head, new_instance
+from broker.protocol import (
+    CREDIT_MAX,
+    FRAME_BYTES_MAX,
+    FRAMES_MAX,
+    Command,
+    head,
+    new_instance,
+    readable,
+)
 from broker.queues import Frames, PoisonHandler, Queues
 from broker.topic import Topic
 
@@ -25,6 +33,7 @@ log = logging.getLogger("hera")
 
 BATCH = 256  # messages read before the loop looks at anything else
 IDLE_S = 0.5  # how late ``stop`` may be noticed
+LOOK_S = 2.5
 LINGER_MS = 500
 _NOW = int(zmq.NOBLOCK)  # plain ints: joining enum flags costs more than the send itself
 _MORE = int(zmq.SNDMORE)
@@ -45,10 +54,12 @@ def serve(
     poison_topic: str | None = None,
     listen: Listen | None = None,
     vitals: Callable[[], Mapping[str, Any]] | None = None,
+    look: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
 
     With ``listen``, workers on other machines may join as well. ``vitals`` is what the broker's figures say of itself.
+    ``look`` is shown the figures every ``LOOK_S``, as ``Link.stats`` returns them; it must be quick and not raise.
     """
     keep_large_blocks()
     with (
@@ -62,8 +73,12 @@ def serve(
             vitals=vitals,
         ) as router,
     ):
+        looked = time.monotonic()
         while not stop():
             router.turn(IDLE_S)
+            if look is not None and time.monotonic() - looked >= LOOK_S:
+                looked = time.monotonic()
+                look(router.figures())
 
 
 class Router:
@@ -159,6 +174,10 @@ class Router:
                 self._read_monitor()
             self._bury()
             self._queues.tick(now, all_read=all_read)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what ``Link.stats`` returns to a worker."""
+        return readable(self._queues.figures(time.monotonic()))
 
     def _read_batch(self) -> bool:
         """Handle up to ``BATCH`` messages; return whether there were no more."""

@@ -125,26 +125,54 @@ def broker(ctx: click.Context, /, **_: str | None) -> None:
 
 
 @cli.command()
-def genp2pkeypair() -> None:
-    """Draw a key pair for --p2p-private-key and print it with its PeerID."""
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the private key in FILE, for this user alone, and do not print it.",
+)
+def genp2pkeypair(out: Path | None) -> None:
+    """Draw a key pair for --p2p-private-key, or --p2p-private-key-file, and print it with its PeerID."""
+    from node import key_file
     from workers.p2p import keys
 
-    pair = keys.generate()
-    click.echo(f"P2P Private Key: {pair.private_hex}")
+    try:
+        pair = keys.generate() if out is None else key_file.write(out)
+    except ConfigError as error:
+        _refuse(str(error))
+    if out is None:
+        click.echo(f"P2P Private Key: {pair.private_hex}")
     click.echo(f"P2P Public Key: {pair.public_hex}")
     click.echo(f"P2P PeerID: {pair.peer_id}")
 
 
 @cli.command()
 @click.option(
-    "--url", default="http://localhost:6060", show_default=True, help="The node's HTTP server."
+    "--db-path",
+    envvar="HERA_DB_PATH",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Ask the node on this folder, which need not serve HTTP ($PWD/hera if one runs there).",
 )
+@click.option("--url", metavar="URL", help="Ask its HTTP server.  [default: http://localhost:6060]")
+@click.option("--watch", "again", is_flag=True, help="Show it every 2 seconds, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def status(url: str, as_json: bool) -> None:
-    """Show how far a running node is."""
+@click.pass_context
+def status(
+    ctx: click.Context, db_path: Path | None, url: str | None, again: bool, as_json: bool
+) -> None:
+    """Show how far a running node is.
+
+    Exit code: 0 synced, 1 syncing, 2 unhealthy (stuck, or it does not answer), 3 not running.
+    """
+    if url is not None and db_path is not None:
+        if ctx.get_parameter_source("db_path") is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("give either --db-path or --url")
+        db_path = None
     from node import status as shown
 
-    sys.exit(shown.show(url, as_json=as_json))
+    ask = shown.asking(url, db_path, Path.cwd() / "hera")
+    sys.exit((shown.watch if again else shown.show)(ask, as_json=as_json))
 
 
 @cli.command()

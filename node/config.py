@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from broker import endpoint
 from broker.curve import Passport, allowed, load_broker, load_passport
-from node import networks
+from node import durations, networks
 from node.banner import VERSION
 from starknet.network import Network
 from workers import hash_table
@@ -42,6 +42,9 @@ TOLERANCE_MAX = 1_000_000
 FEEDER_POLL_SECONDS = (
     5.0  # a new block comes every few seconds; asking faster only burdens the gateway
 )
+FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX = 0.1, 3600.0
+GATEWAY_TIMEOUT = "5s"
+API_KEY_CHARACTERS_MAX = 512
 CUSTOM_KEYS = (
     "cn-name",
     "cn-feeder-url",
@@ -85,9 +88,13 @@ class Config:
     p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
+    p2p_private_key_file: Path | None  # read by who needs the key: ``node.key_file``
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
+    gw_api_key: str | None
+    gw_timeout: tuple[float, ...]  # seconds; each where the one before was too short
+    pending_poll_interval: float  # seconds
     public_key: int | None
     verify_workers: int
     memory_budget_mib: int
@@ -101,11 +108,7 @@ class Config:
     @property
     def run_folder(self) -> Path:
         """The folder of the processes' sockets: ``run`` in the database, or a short one for a long path."""
-        inside = self.db_path / "run"
-        if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
-            return inside
-        digest = sha256(os.fsencode(self.db_path)).hexdigest()[:16]
-        return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
+        return run_folder(self.db_path)
 
     @property
     def broker(self) -> str:
@@ -116,6 +119,13 @@ class Config:
     def restarts_file(self) -> Path:
         """Where the supervisor says how often it started each process again (``workers.restarts``)."""
         return self.run_folder / "restarts.json"
+
+    @property
+    def role(self) -> str:
+        """What the node is to others: peer, feeder (a peer that follows a gateway), or gateway (no peer at all)."""
+        if not self.p2p:
+            return "gateway"
+        return "feeder" if self.p2p_feeder_node else "peer"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -135,8 +145,8 @@ class Config:
         return replace(self, given=tuple(sorted(merged.items())))
 
     def with_drawn_key(self) -> "Config":
-        """Return a copy with a private key, drawn at random if none was given."""
-        if self.p2p_private_key is not None:
+        """Return a copy with a private key, drawn at random if none was given, also not in a file."""
+        if self.p2p_private_key is not None or self.p2p_private_key_file is not None:
             return self
         seed = secrets.token_bytes(32)
         return replace(self.with_given(p2p_private_key=seed.hex()), p2p_private_key=seed)
@@ -158,17 +168,20 @@ class Config:
             raise ConfigError(str(error)) from None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that give a child process this same configuration."""
-        return {variable(name): value for name, value in self.given}
+        """Return the variables that give a child process this same configuration, but for secrets."""
+        return {variable(name): value for name, value in self.given if name not in SECRETS}
+
+    def secrets(self, row: str) -> dict[str, str]:
+        """Return the variables with the secrets of one row of the page, which no other process is told."""
+        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
 
     def shown(self) -> dict[str, Any]:
-        """Return every value in force, for the log, with the private key masked."""
+        """Return every value in force, for the log, with keys masked."""
         values = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
         del values["given"]
         values["network"] = asdict(self.network)
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
-        if self.p2p_private_key is not None:
-            values["p2p-private-key"] = "(hidden)"
+        values |= {name: HIDDEN for name in SECRETS if values[name] is not None}
         if self.rpc_upstream is not None:  # a key may be part of it
             values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
@@ -200,7 +213,9 @@ class Config:
             log_format=self.log_format,
             p2p=self._p2p_settings() if self.p2p else None,
             feeder_url=self.feeder_url or self.network.feeder_url,
-            feeder_poll_seconds=FEEDER_POLL_SECONDS,
+            feeder_poll_seconds=self.pending_poll_interval,
+            gateway_api_key=self.gw_api_key,
+            gateway_timeouts_s=self.gw_timeout,
             http_host=self.http_host,
             http_port=self.http_port,
             http=self.http,
@@ -240,6 +255,7 @@ class Key:
     help: str
     metavar: str = "TEXT"
     default: str = ""
+    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
 
 
 KEYS = (
@@ -261,6 +277,7 @@ KEYS = (
         "text",
         "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
         "URL",
+        secret_of="rpc",  # it may hold a key
     ),
     Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
     Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
@@ -282,7 +299,19 @@ KEYS = (
     ),
     Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
-    Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key(
+        "p2p-private-key",
+        "text",
+        "Ed25519 key in hex (a new one at each boot if absent).",
+        "HEX",
+        secret_of="p2p",
+    ),
+    Key(
+        "p2p-private-key-file",
+        "text",
+        "File with that key, for this user alone, as hera genp2pkeypair --out makes it.",
+        "FILE",
+    ),
     Key(
         "p2p-allow",
         "list",
@@ -291,6 +320,27 @@ KEYS = (
     ),
     Key("p2p-deny", "list", "Networks that may neither connect nor be dialled.", "CIDR,…"),
     Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
+    Key(
+        "gw-api-key",
+        "text",
+        "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
+        "KEY",
+        secret_of="feeder",
+    ),
+    Key(
+        "gw-timeout",
+        "text",
+        "Time-out of a request to the gateway, doubled where it is too short; or 5s,10s,20s; 5s, stays.",
+        "DURATION,…",
+        GATEWAY_TIMEOUT,
+    ),
+    Key(
+        "pending-poll-interval",
+        "text",
+        "How often the gateway is asked for new blocks (0s, off in Juno, is the default here).",
+        "DURATION",
+        "5s",
+    ),
     Key(
         "public-key",
         "text",
@@ -331,6 +381,8 @@ KEYS = (
     ),
 )
 NAMES = tuple(key.name for key in KEYS)
+SECRETS = {key.name: key.secret_of for key in KEYS if key.secret_of}
+HIDDEN = "(hidden)"
 
 
 def load(
@@ -351,6 +403,15 @@ def load(
             values[name] = _Value(environ[variable(name)], variable(name))
     values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
     return _build(_Values(values), cwd or Path.cwd())
+
+
+def run_folder(db_path: Path) -> Path:
+    """Return the folder of the sockets of the node on ``db_path``, an absolute path."""
+    inside = db_path / "run"
+    if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
+        return inside
+    digest = sha256(os.fsencode(db_path)).hexdigest()[:16]
+    return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
 
 
 def variable(name: str) -> str:
@@ -463,9 +524,15 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
+        p2p_private_key_file=get(
+            "p2p-private-key-file", lambda text: Path(os.path.abspath(cwd / text)), None
+        ),
         p2p_allow=get("p2p-allow", _networks, ()),
         p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
+        gw_api_key=get("gw-api-key", _api_key, None),
+        gw_timeout=get("gw-timeout", durations.timeouts, durations.timeouts(GATEWAY_TIMEOUT)),
+        pending_poll_interval=get("pending-poll-interval", _poll_seconds, FEEDER_POLL_SECONDS),
         public_key=get("public-key", networks.felt, None),
         verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
@@ -481,6 +548,8 @@ def _build(values: _Values, cwd: Path) -> Config:
     given = values.texts() | {"db-path": str(config.db_path)}
     if config.broker_keys is not None:
         given["broker-keys"] = str(config.broker_keys)
+    if config.p2p_private_key_file is not None:
+        given["p2p-private-key-file"] = str(config.p2p_private_key_file)
     if config.block_hash_table is not None:
         given["block-hash-table"] = str(config.block_hash_table)
     return replace(config, given=tuple(sorted(given.items())))
@@ -491,6 +560,10 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             "if any flags in the group [p2p-feeder-node p2p-peers] are set none of the others can be; "
             "[p2p-feeder-node p2p-peers] were all set"
+        )
+    if config.p2p_private_key is not None and config.p2p_private_key_file is not None:
+        raise ConfigError(
+            "p2p-private-key: a key is given and a p2p-private-key-file as well: drop one of them"
         )
     pinned = config.network.public_key
     if config.public_key is not None and pinned not in (None, config.public_key):
@@ -638,6 +711,19 @@ def _number(text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
         raise ValueError(f'"{text}" is no whole number from {low} to {high}')
     return int(text)
+
+
+def _api_key(text: str) -> str:
+    if not re.fullmatch(rf"[!-~]{{1,{API_KEY_CHARACTERS_MAX}}}", text):  # and never show it
+        raise ValueError(f"give 1 to {API_KEY_CHARACTERS_MAX} printable characters without spaces")
+    return text
+
+
+def _poll_seconds(text: str) -> float:
+    """Read the pace at the head. Without polling there were no new blocks, so Juno's off is the usual pace."""
+    if durations.seconds(text, 0.0, FEEDER_POLL_SECONDS_MAX) == 0.0:
+        return FEEDER_POLL_SECONDS
+    return durations.seconds(text, FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX)
 
 
 def _memory(text: str) -> int:

@@ -16,10 +16,12 @@ from broker import curve, router
 from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
-from node import pipeline, poison
+from node import key_file, pipeline, poison
+from node.banner import VERSION
 from node.config import Config, ConfigError
 from node.public_key import public_key
 from node.supervisor import Child
+from node.teller import Teller
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
@@ -92,7 +94,8 @@ def children(config: Config) -> tuple[Child, ...]:
             is_numbered = count > 1 or row is pipeline.VERIFY
             name = f"{row.name}-{index}" if is_numbered else row.name
             argv = _command("worker", row.name, "--name", name)
-            found.append(Child(name, argv, stops=order.get(row.name, 0)))
+            stops = order.get(row.name, 0)
+            found.append(Child(name, argv, stops=stops, environ=config.secrets(row.name)))
     return tuple(found)
 
 
@@ -116,6 +119,8 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         raise ConfigError("worker p2p needs --p2p")
     if name == pipeline.P2P.name and config.p2p_feeder_node:
         row = pipeline.P2P_SERVE
+    if name == pipeline.P2P.name:
+        config = key_file.known(config)
     if config.broker_elsewhere is not None:
         instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
         _check_elsewhere(config, name)
@@ -151,6 +156,9 @@ def run_broker(config: Config) -> int:
     config.check_broker()
     stop = begin(config, BROKER)
     config.make_folders()
+    figures, teller = Figures(), Teller(stages(config))
+    node = {"version": VERSION, "network": config.network.name}
+    node |= {"chain_id": config.network.chain_id, "role": config.role}
     try:
         listen = _listen(config, stop)
         if stop.asked():
@@ -162,7 +170,8 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            vitals=Figures().report,
+            vitals=lambda: figures.report() | teller.vitals() | {"node": node},
+            look=teller.look,
         )
     except EndpointError as error:
         log.error(str(error))

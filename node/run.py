@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from setproctitle import setproctitle
 
-from node import processes
+from node import key_file, processes
 from node.banner import VERSION, banner
 from node.config import Config, ConfigError
 from node.public_key import public_key
@@ -31,6 +31,8 @@ _PROCESSES = "processes.lock"
 def run(config: Config) -> int:
     """Run the node until a signal or a failure; return the exit code. ConfigError: it cannot run as configured."""
     config.check_broker()
+    if config.p2p:
+        key_file.known(config)  # to find out now, not in a process that dies of it
     setproctitle("hera")
     logs.setup(config.log_level, config.log_format, "hera")
     with suppress(OSError):  # where stdout goes to a full disk; what follows says so of the store

@@ -37,6 +37,11 @@ def setup(level: str, format: str, process: str) -> None:
     log.setLevel(LEVELS[level.lower()])
 
 
+def details(**values: Any) -> dict[str, dict[str, Any]]:
+    """Name fields of one line that only the JSON form has, because a person finds them in its message."""
+    return {"details": values}
+
+
 def fields(**values: Any) -> dict[str, dict[str, Any]]:
     """Name the structured fields of one line: ``log.info("Stored block", extra=fields(number=7))``."""
     return {"fields": values}
@@ -87,7 +92,8 @@ class Json(logging.Formatter):
             "caller": _where(record),
             "message": record.getMessage(),
         }
-        line.update((name, value) for name, value in _fields(record).items() if name not in line)
+        more = {**_fields(record), **_fields(record, "details")}
+        line.update((name, value) for name, value in more.items() if name not in line)
         if record.exc_info is not None:
             line["traceback"] = self.formatException(record.exc_info)
         return _json(line)
@@ -108,8 +114,8 @@ def _one_line(text: str) -> str:
     )
 
 
-def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    values = getattr(record, "fields", None)
+def _fields(record: logging.LogRecord, kind: str = "fields") -> Mapping[str, Any]:
+    values = getattr(record, kind, None)
     return values if isinstance(values, Mapping) else {}
 
 

@@ -5,10 +5,13 @@ What processes say of themselves is only believed where it has the form that is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 BUSY_MIN = 0.5  # below it no stage is what blocks wait for: they wait for those that send them
+PEERS, GATEWAY = "peers", "gateway"
+FEEDER = "feeder"  # the row of a node whose blocks come from a gateway
+OBSERVER = "status-"  # how the name of who only looks begins: it is no process of the node
 AT_HEAD = "at the head"
 UNKNOWN = "?"
 
@@ -45,7 +48,6 @@ class Sample:
     target: int | None
     peers: int
     stuck: str
-    asks_peers: bool  # whether it is peers that the blocks come from
     queues: Mapping[str, Queue]
     work: Mapping[str, Work]  # by process
 
@@ -65,6 +67,9 @@ class StageProgress:
     busy: float
 
 
+STAGE_FIELDS = {field.name for field in fields(StageProgress)}
+
+
 @dataclass(frozen=True)
 class Progress:
     """``slowest`` names the stage that others wait for; "peers" or "gateway" if they wait for none."""
@@ -74,6 +79,7 @@ class Progress:
     percent: float | None
     blocks_per_second: float
     eta_seconds: float | None
+    source: str  # "peers" or "gateway": where the blocks come from
     peers: int
     stages: tuple[StageProgress, ...]
     slowest: str | None
@@ -96,9 +102,10 @@ class Progress:
         parts = [UNKNOWN if self.percent is None else f"{self.percent:.1f} %", self._blocks()]
         if self.is_syncing:
             parts += [f"{_rate(self.blocks_per_second)} blk/s", f"ETA {_time(self.eta_seconds)}"]
-        elif self.target is not None:
+        elif self.target is not None and not self.stuck:
             parts.append(AT_HEAD)
-        parts.append(f"{self.peers} peer{'' if self.peers == 1 else 's'}")
+        if self.peers or self.source == PEERS:
+            parts.append(f"{self.peers} peer{'' if self.peers == 1 else 's'}")
         if self.stuck:
             parts.append(f"stuck: {self.stuck}")
         elif self.is_syncing and self.slowest:
@@ -122,14 +129,12 @@ def sample(
     targets = [target, *_said(statuses, "hera_sync_best_known_block")]
     targets += [_count(status.get("target")) for status in statuses.values()]
     found = head if head is not None else _highest(heads)
-    asks = [status for status in statuses.values() if "stuck" in status and "peers" in status]
     return Sample(
         at=at,
         head=found,
         target=_highest([found, *targets]),
         peers=max((_count(status.get("peers")) or 0 for status in statuses.values()), default=0),
         stuck=next((s for status in statuses.values() if (s := _text(status.get("stuck")))), ""),
-        asks_peers=bool(asks),
         queues={name: _queue(record) for name, record in _records(stats, "topics")},
         work={name: _work(name, status) for name, status in statuses.items()},
     )
@@ -141,6 +146,7 @@ def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
     height, was = _height(now.head), _height(before.head)
     speed = max(0, height - was) / seconds if seconds > 0 else 0.0
     left = None if now.target is None else now.target + 1 - height
+    source = GATEWAY if FEEDER in (name for name, _ in stages) else PEERS
     shown = tuple(_stage(name, topic, before, now) for name, topic in stages)
     return Progress(
         head=now.head,
@@ -148,10 +154,32 @@ def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
         percent=_percent(height, now.target),
         blocks_per_second=round(speed, 2),
         eta_seconds=_eta(left, speed),
+        source=source,
         peers=now.peers,
         stages=shown,
-        slowest=_slowest(shown, now.asks_peers) if left else None,
-        stuck=_stuck(before, now, bool(left)),
+        slowest=_slowest(shown, source) if left else None,
+        stuck=_stuck(before, now, source, stages),
+    )
+
+
+def progress_of(status: Mapping[str, Any]) -> Progress:
+    """Return what a node's status says of its progress, as far as it says so; it may be of another version."""
+    said = _map(status.get("progress"))
+    listed = said.get("stages")
+    stages = list(map(_map, listed)) if isinstance(listed, list) else []
+    head = _count(_map(status.get("head")).get("number"))
+    target = _count(status.get("target"))
+    return Progress(
+        head=head,
+        target=target,
+        percent=_percent(_height(head), target),
+        blocks_per_second=_seconds(status.get("blocks_per_second")),
+        eta_seconds=_seconds(said["eta_seconds"]) if said.get("eta_seconds") else None,
+        source=_text(said.get("source")) or PEERS,
+        peers=_count(status.get("peers")) or 0,
+        stages=tuple(StageProgress(**stage) for stage in stages if set(stage) == STAGE_FIELDS),
+        slowest=_text(said.get("slowest")) or None,
+        stuck=_text(status.get("stuck")) or None,
     )
 
 
@@ -182,6 +210,10 @@ def _stage(name: str, topic: str, before: Sample, now: Sample) -> StageProgress:
     )
 
 
+def _runs(name: str, look: Sample) -> bool:
+    return any(_row(process, work, name) for process, work in look.work.items())
+
+
 def _row(process: str, work: Work, name: str) -> bool:
     """Whether a process is of row ``name``: a stage says so, a source is called so."""
     if work.stage:
@@ -198,22 +230,25 @@ def _grown(before: Work | None, now: Work, what: str) -> float:
     return grown if grown >= 0 else value
 
 
-def _slowest(stages: Sequence[StageProgress], asks_peers: bool) -> str | None:
+def _slowest(stages: Sequence[StageProgress], source: str) -> str:
     busiest = max(stages, key=lambda stage: stage.busy, default=None)
     if busiest is not None and busiest.busy >= BUSY_MIN:
         return busiest.name
-    return "peers" if asks_peers else "gateway"
+    return source
 
 
-def _stuck(before: Sample, now: Sample, is_behind: bool) -> str | None:
+def _stuck(before: Sample, now: Sample, source: str, stages: Stages) -> str | None:
     """Say why the head stands still: in its source's words, or by what is seen from here."""
+    missing = [name for name, _ in stages if not any(_runs(name, look) for look in (before, now))]
+    if missing and now.head == before.head:
+        return f"no process runs for {', '.join(missing)}: the log says why"
     if now.stuck:
         return now.stuck
     if now.head != before.head:
         return None
-    if now.asks_peers and now.peers == 0:
+    if source == PEERS and now.peers == 0:
         return "no peers: is --p2p-peers right, and can they be reached?"
-    full = [name for name, queue in now.queues.items() if _is_full(queue)] if is_behind else []
+    full = [name for name, queue in now.queues.items() if _is_full(queue)]
     return f"queue full: {', '.join(full)}" if full else None
 
 

@@ -52,6 +52,15 @@ class Settings:
     ws_port: int | None = None  # a port for WebSockets alone, if there is one
     readiness_block_tolerance: int = 6  # so far behind ``/ready/sync`` still says yes
     passport: Passport | None = None  # for a broker on another machine
+    gateway_api_key: str | None = field(
+        default=None, repr=False
+    )  # for higher limits at the gateway
+    gateway_timeouts_s: tuple[float, ...] = (
+        5.0,
+        10.0,
+        20.0,
+        40.0,
+    )  # each where the one before was short
     metrics_host: str = "localhost"
     metrics_port: int = 9090
     restarts: Path | None = None  # the supervisor's file, see workers.restarts

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workers.progress import Sample, progress, sample
+from workers.progress import Sample, progress, progress_of, sample
 
 STAGES = (("p2p", ""), ("verify", "blocks.assembled"), ("commit", "blocks.verified"))
 
@@ -84,20 +84,18 @@ def test_a_stage_is_busy_while_one_message_takes_long() -> None:
     assert (found.stages[2].busy, found.slowest) == (0.95, "commit")
 
 
-@pytest.mark.parametrize(("asks_peers", "slowest"), [(True, "peers"), (False, "gateway")])
-def test_where_no_stage_is_busy_blocks_wait_for_those_who_send_them(
-    asks_peers: bool, slowest: str
-) -> None:
-    before, now = looks(stats(1), stats(2))
-    if not asks_peers:
-        status = {"series": {"hera_sync_best_known_block": {"": 500}}}
-        for_feeder = {**stats(2), "workers": {"feeder": {"status": status}}}
-        now = sample(for_feeder, 110.0)
+@pytest.mark.parametrize(("row", "source"), [("p2p", "peers"), ("feeder", "gateway")])
+def test_where_no_stage_is_busy_blocks_wait_for_those_who_send_them(row: str, source: str) -> None:
+    found = progress(*looks(stats(1), stats(2)), ((row, ""), *STAGES[1:]))
 
-    found = progress(before, now, STAGES)
+    assert (found.source, found.slowest) == (source, source)
+    assert found.line().endswith(f"slowest: {source}")
 
-    assert found.slowest == slowest
-    assert found.line().endswith(f"slowest: {slowest}")
+
+def test_peers_are_not_spoken_of_where_there_are_to_be_none() -> None:
+    found = progress(*looks(stats(1, peers=0), stats(2, peers=0)), (("feeder", ""),))
+
+    assert "peer" not in found.line()
 
 
 def test_at_the_head_nothing_is_slow_and_nothing_is_left() -> None:
@@ -170,7 +168,33 @@ def test_an_empty_node_knows_nothing_and_says_so() -> None:
     found = progress(sample({}, 0.0), sample({}, 1.0), STAGES)
 
     assert (found.head, found.target, found.percent, found.eta_seconds) == (None, None, None, None)
-    assert found.line() == "? | block none/? | 0 peers"
+    assert found.line() == (
+        "? | block none/? | 0 peers | stuck: no process runs for p2p, verify, commit: the log says why"
+    )
+
+
+def test_a_process_that_is_just_started_anew_is_not_missed() -> None:
+    before, now = stats(5), stats(5)
+    del now["workers"]["commit"]
+
+    assert progress(*looks(before, now), STAGES).stuck is None
+    assert "commit" in (progress(*looks(now, now), STAGES).stuck or "")
+
+
+def test_what_was_told_as_json_is_read_again() -> None:
+    found = progress(*looks(stats(5), stats(6, busy=1.0)), STAGES)
+    told = found.as_json()
+    status = {
+        "head": {"number": found.head},
+        "target": found.target,
+        "blocks_per_second": found.blocks_per_second,
+        "peers": found.peers,
+        "stuck": found.stuck,
+        "progress": told,
+    }
+
+    assert progress_of(status) == found
+    assert progress_of({**status, "progress": None}).line().startswith(found.line()[:20])
 
 
 def test_what_has_another_form_than_expected_is_not_believed() -> None:

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import multiprocessing
 import os
 import signal
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,11 +19,11 @@ import pytest
 from broker import router
 from broker.link import Link
 from broker.memory import MemoryBroker
-from broker.topic import Topic
 from starknet.network import Network
 from tests.settings import settings_of as told
 from tests.workers import sources
 from tests.workers.blocks import generated
+from tests.workers.rpc.sockets import SECONDS_MAX, SPAWN, TOPIC, free_port, wait_for
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import rpc, server
 from workers.rpc.page.stream import Streams
@@ -34,10 +32,6 @@ from workers.settings import P2PSettings, Settings
 from workers.store import DiskFull
 from workers.store.reader import Reader
 from workers.store.writer import Writer
-
-TOPIC = Topic("blocks.stored", BlockStored, items_max=10, bytes_max=1000)
-SPAWN = multiprocessing.get_context("spawn")
-SECONDS_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +59,6 @@ def settings_of(folder: Path, port: int, *, serve_only: bool = False) -> Setting
         public_key=7,
         version="0.1.0",
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -191,7 +172,7 @@ def test_it_answers_from_the_store_as_it_grows(
     assert (status, refused["error"]["code"]) == (404, -32600)
     assert "/rpc/v0_10" in refused["error"]["data"]
     assert get(settings, "/nowhere")[0] == 404
-    assert get(settings, "/rpc")[0] == 405
+    assert get(settings, "/rpc")[0] == 405  # at / it is the status page
     assert allowed_origin(settings) is None
     process.terminate()
     process.join(SECONDS_MAX)

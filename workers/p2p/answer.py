@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
@@ -50,6 +50,10 @@ class Giving:
 
     scope: trio.CancelScope
     stalled_at: float = inf
+
+    def writes(self) -> None:
+        """Note that from now on the peer is waited for."""
+        self.stalled_at = trio.current_time() + STALLED_SECONDS
 
 
 class Answerer:
@@ -103,10 +107,7 @@ class Answerer:
             request = await read_request(stream, protocols.REQUEST_BYTES_MAX, REQUEST_SECONDS)
             wanted = protocols.decode_request(request)
             async with self._places.of(stream.peer):
-                first = wanted.start if isinstance(wanted.start, int) else None
-                count = min(wanted.limit, BLOCKS_MAX)
-                told = self.streams.of(stream.peer, component, first, count)
-                with counted(self._figures, component, "in"), told:
+                with counted(self._figures, component, "in"):
                     if not await self._give(stream, component, wanted):
                         raise trio.TooSlowError
             finished = True
@@ -152,23 +153,31 @@ class Answerer:
         def sent(size: int) -> None:
             self.served.bytes_out += size
             self._figures.count("hera_p2p_bytes_total", size, protocol=component, direction="in")
-            giving.stalled_at = trio.current_time() + STALLED_SECONDS
+            giving.writes()
 
         writer = Writer(stream, sent)
         async with self._reads.of(stream.peer):
             numbers = await self._numbers(wanted)
-        missing = False
-        while not missing and (batch := list(islice(numbers, READ_BLOCKS))):
-            while batch and not missing:
-                async with self._reads.of(stream.peer):
-                    parts = await self._view.parts(component, batch, READ_BYTES)
-                del batch[: len(parts)]
-                sent(0)
-                missing = await self._write(writer, component, parts)
-                giving.stalled_at = inf
-        sent(0)
+        with self.streams.of(stream.peer, component, numbers):
+            await self._write_blocks(stream.peer, writer, component, numbers, giving)
+        giving.writes()
         await writer.write(protocols.fin(component))
         await writer.flush()
+
+    async def _write_blocks(
+        self, peer: str, writer: Writer, component: Component, numbers: range, giving: Giving
+    ) -> None:
+        """Write the blocks until one is missing, a few read at a time."""
+        left = iter(numbers)
+        missing = False
+        while not missing and (batch := list(islice(left, READ_BLOCKS))):
+            while batch and not missing:
+                async with self._reads.of(peer):
+                    parts = await self._view.parts(component, batch, READ_BYTES)
+                del batch[: len(parts)]
+                giving.writes()
+                missing = await self._write(writer, component, parts)
+                giving.stalled_at = inf
 
     async def _write(self, writer: Writer, component: Component, parts: list[bytes | None]) -> bool:
         """Write parts; return whether a block was missing."""
@@ -180,17 +189,17 @@ class Answerer:
             await writer.write(part)
         return False
 
-    async def _numbers(self, wanted: Range) -> Iterator[int]:
+    async def _numbers(self, wanted: Range) -> range:
         """The numbers that the request names, as far as the head: at most ``BLOCKS_MAX``."""
         start = wanted.start
         if isinstance(start, bytes):
             found = await self._view.number_of(start)
             if found is None:
-                return iter(())
+                return range(0)
             start = found
         head = await self._view.head()
         if head is None:
-            return iter(())
+            return range(0)
         count = min(wanted.limit, BLOCKS_MAX)
         if wanted.backward:
             # A start beyond the head is a missing block: nothing follows it.
@@ -198,4 +207,4 @@ class Answerer:
             numbers = range(start, last - 1, -wanted.step) if start <= head.number else range(0)
         else:
             numbers = range(start, min(start + count * wanted.step, head.number + 1), wanted.step)
-        return iter(numbers[:count])
+        return numbers[:count]

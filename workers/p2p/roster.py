@@ -23,8 +23,7 @@ STREAMS_MAX = 1024
 class Stream:
     """Streams of one component with one peer: how many are open, the blocks of the last one, when one last was."""
 
-    first: int | None = None
-    count: int = 0
+    blocks: range = range(0)
     open: int = 0
     seen_at: float = 0.0
 
@@ -37,12 +36,15 @@ class Streams:
         self._streams: dict[tuple[str, Component], Stream] = {}
 
     @contextmanager
-    def of(self, peer: str, component: Component, first: int | None, count: int) -> Iterator[None]:
-        """Tell of a stream inside the block; ``first`` is None where the blocks are not known."""
+    def of(self, peer: str, component: Component, blocks: range) -> Iterator[None]:
+        """Tell of a stream inside the block, unless it is one without blocks."""
+        if not blocks:
+            yield
+            return
         if len(self._streams) >= STREAMS_MAX:
             self._forget()
         stream = self._streams.setdefault((peer, component), Stream())
-        stream.first, stream.count = first, count
+        stream.blocks = blocks
         stream.open += 1
         try:
             yield
@@ -51,11 +53,15 @@ class Streams:
             stream.seen_at = self._clock()
 
     def with_peer(self, peer: str) -> list[list[Any]]:
-        """Return ``[component, first block or None, how many]`` for each component, in the order of the pipeline."""
+        """Return ``[component, lowest block, highest block]`` for each component, in the order of the pipeline."""
         now = self._clock()
         known = ((part, self._streams.get((peer, part))) for part in Component)
         return [
-            [part.value, stream.first, stream.count]
+            [
+                part.value,
+                min(stream.blocks[0], stream.blocks[-1]),
+                max(stream.blocks[0], stream.blocks[-1]),
+            ]
             for part, stream in known
             if stream is not None and (stream.open or now - stream.seen_at < RECENT_SECONDS)
         ]
@@ -111,8 +117,9 @@ def peer_rows(
         for peer in peers.connected()
     ]
     gone = [peer for peer in peers.names_left_alone(now) if peer not in set(peers.connected())]
-    rows.sort(key=lambda row: (-len(row["gives"]) - len(row["takes"]), row["peer"]))
-    return (rows + [_standing(peers, peer, now) for peer in gone[:ROWS_MAX]])[:ROWS_MAX]
+    rows.sort(key=lambda row: len(row["gives"]) + len(row["takes"]), reverse=True)
+    shown = sorted(rows[:ROWS_MAX], key=lambda row: str(row["peer"]))  # who reads it sees none jump
+    return shown + [_standing(peers, peer, now) for peer in gone[: ROWS_MAX - len(shown)]]
 
 
 def _standing(peers: Peers, peer: str, now: float) -> dict[str, Any]:

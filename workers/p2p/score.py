@@ -74,8 +74,9 @@ class Standing:
     def blame(self, rule: str, suspects: int, now: float) -> Verdict:
         """Count a fault that one of ``suspects`` peers committed."""
         self._note(rule)
-        if self.is_left_alone(now):  # one lie may be found in many blocks
+        if self.is_left_alone(now):  # one lie may be found in many blocks, and we end its streams
             return Verdict(max(self.until, self.banned_until) - now, self.is_banned(now))
+        self.last = rule
         if now - self.blamed_at > FORGET_SECONDS:
             self.quarantines = self.lies = 0
         if rule in WEAKNESS_POINTS and now - self.blamed_at < WEAKNESS_SECONDS:
@@ -113,7 +114,6 @@ class Standing:
         return float(2.0 ** (self.score(now) / HONESTY_POINTS))
 
     def _note(self, rule: str) -> None:
-        self.last = rule
         if rule not in self.reasons and len(self.reasons) >= REASONS_MAX:
             del self.reasons[min(self.reasons, key=lambda name: self.reasons[name])]
         self.reasons[rule] += 1

@@ -157,7 +157,8 @@ class Syncer:
         wanted = Range(request.start, request.count)
         try:
             room, most = partial(self._room, request), self._planner.messages_max(request)
-            with self.streams.of(request.peer, request.component, request.start, request.count):
+            blocks = range(request.start, request.start + request.count)
+            with self.streams.of(request.peer, request.component, blocks):
                 body = await self._ask(request.peer, request.component, wanted, room, most)
         except BadAnswer as error:
             self.verdicts.bad(request, error.rule, error.detail, trio.current_time())

@@ -57,6 +57,7 @@ class Follower:
         self._hashes: dict[int, bytes] = {}  # of the last blocks, ascending, none left out
         self._listeners: set[Listener] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._count = 0
 
     def join(self, listener: Listener) -> None:
         """Tell ``listener`` of changes from now on, as the view is."""
@@ -72,6 +73,11 @@ class Follower:
         if not self._listeners and self._looking is not None:
             self._looking.cancel()
             self._looking = None
+
+    def counted(self, more: int) -> None:
+        """Count subscriptions that there are more, or less."""
+        self._count += more
+        self.chain.settings.figures.set("hera_rpc_subscriptions", self._count)
 
     def look(self) -> None:
         """Compare the view as it is with what was seen last. To be called before the view is read."""

@@ -28,6 +28,7 @@ def block_hash_and_number(view: View) -> object:
 
 def syncing(view: View) -> object:
     """starknet_syncing: false at the head, else where the node began, is and goes; a hash not known yet is 0x0."""
+    view.chain.is_asked()
     head, target = view.head, view.chain.target()
     if target is None or (head is not None and target <= head.number):
         return False

@@ -178,8 +178,8 @@ def _upstream(settings: Settings, closing: contextlib.ExitStack) -> Upstream | N
 
 
 def _gateway(settings: Settings, closing: contextlib.ExitStack) -> Gateway | None:
-    url = settings.network.gateway_url
-    return closing.enter_context(contextlib.closing(Gateway(url))) if url else None
+    url, key = settings.network.gateway_url, settings.gateway_api_key
+    return closing.enter_context(contextlib.closing(Gateway(url, key))) if url else None
 
 
 async def _body(request: Request) -> bytes | None:

@@ -1,6 +1,7 @@
 """JSON-RPC over WebSocket: requests are answered as over HTTP, and a connection may subscribe.
 
-Nothing is queued: what a client does not read holds up what it would be told next, and after a time it is cut.
+Nothing is queued: what a client does not read holds up what it would be told next, and after a time it is cut. What
+waits for all clients together is bounded as well, since a single answer may be large.
 """
 
 import asyncio
@@ -29,22 +30,27 @@ CONNECTIONS_MAX = 64
 SUBSCRIPTIONS_MAX = 64  # of one connection
 REQUESTS_MAX = 8  # of one connection, being answered; further ones are not read
 MESSAGE_BYTES_MAX = 10 << 20
-SLOW_SECONDS = 20.0  # for which nothing that is told may wait
+SLOW_SECONDS = 30.0  # in which a message has to be read
+WAITING_BYTES_MAX = 256 << 20  # of messages for all clients
 BLOCKS_BEHIND_MAX = 2048  # twice the history that may be asked for
 PING_SECONDS = 20.0
 PONG_SECONDS = 75.0  # more than the longest wait for an upstream node, in which nothing is read
 CUT_SECONDS = 3.0  # in which a client that is cut may still read why
 POLICY = 1008
-CUT = "hera.cut"
+SOCKET = "hera.socket"
 
 
 class Socket(WSProtocol):
     """The server's side of a connection, which can be ended although the client does not read."""
 
     def handle_connect(self, event: Request) -> None:
-        """Give the application the means to cut."""
+        """Give the application the means to cut, and to see what was read."""
         super().handle_connect(event)
-        self.scope["state"][CUT] = self.cut
+        self.scope["state"][SOCKET] = self
+
+    async def drained(self) -> None:
+        """Wait until what was sent is on its way but for a little."""
+        await self.writable.wait()
 
     def cut(self, code: int, reason: str) -> None:
         """Say why, behind all that waits to be sent, and end the connection soon whether it is read or not."""
@@ -69,6 +75,7 @@ class Sockets:
         self._services = services
         self._origins = origins
         self._open = 0
+        self.waiting_bytes = 0
 
     async def serve(self, spec: Spec, socket: WebSocket) -> None:
         """Answer one client until either goes away."""
@@ -78,14 +85,18 @@ class Sockets:
         if self._open >= CONNECTIONS_MAX:
             why = f"{CONNECTIONS_MAX} connections are open already"
             return await _deny(socket, 503, why)
-        self._open += 1
+        self._count(1)
         try:
             await socket.accept()
-            await _Connection(socket, self._services[spec], self._follower).run()
+            await _Connection(socket, self._services[spec], self._follower, self).run()
         except WebSocketDisconnect:  # while it was told something
             pass
         finally:
-            self._open -= 1
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        self._follower.chain.settings.figures.set("hera_rpc_sockets", self._open)
 
 
 def routes(sockets: Sockets) -> list[WebSocketRoute]:
@@ -129,8 +140,13 @@ def _is_foreign(socket: WebSocket) -> bool:
 class _Connection:
     """One client: a task reads, one each answers a request, and one tells of what was subscribed to."""
 
-    def __init__(self, socket: WebSocket, service: Service, follower: Follower) -> None:
+    def __init__(
+        self, socket: WebSocket, service: Service, follower: Follower, all_: Sockets
+    ) -> None:
         self._socket = socket
+        self._protocol: Socket = socket.scope["state"][SOCKET]
+        self._all = all_
+        self._sending = asyncio.Lock()
         self._service = service
         self._spec = service.spec
         self._follower = follower
@@ -150,6 +166,8 @@ class _Connection:
                 self._start(self._answer(body)).add_done_callback(lambda _: self._slots.release())
         finally:
             self._follower.leave(self)
+            self._follower.counted(-len(self._subscriptions))
+            self._subscriptions.clear()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -200,6 +218,7 @@ class _Connection:
             raise internal_error(f"a connection has at most {SUBSCRIPTIONS_MAX} subscriptions")
         first = kind.first(view)
         self._follower.join(self)
+        self._follower.counted(1)
         self._count += 1
         subscription = Subscription(str(self._count), kind, first)
         self._subscriptions[subscription.identity] = subscription
@@ -210,6 +229,7 @@ class _Connection:
         if self._subscriptions.pop(identity, None) is None:
             raise invalid_subscription_id()
         self._told.pop(identity, None)
+        self._follower.counted(-1)
         if not self._subscriptions:
             self._follower.leave(self)
         return True
@@ -242,18 +262,26 @@ class _Connection:
         return True
 
     async def _send(self, text: bytes) -> None:
+        """Send a message and wait until it is read; the next one waits for this."""
+        self._all.waiting_bytes += len(text)
         try:
-            async with asyncio.timeout(SLOW_SECONDS):
+            if self._all.waiting_bytes > WAITING_BYTES_MAX:
+                self._cut(POLICY, f"{WAITING_BYTES_MAX} bytes wait for clients already")
+            async with self._sending, asyncio.timeout(SLOW_SECONDS):
                 await self._socket.send_text(text.decode())
+                await self._protocol.drained()
         except TimeoutError:
-            self._cut(POLICY, f"too slow: nothing was read for {SLOW_SECONDS:.0f} s")
+            self._cut(POLICY, f"too slow: a message was not read in {SLOW_SECONDS:.0f} s")
         except (WebSocketDisconnect, RuntimeError):  # gone, or about to be
             raise asyncio.CancelledError from None
+        finally:
+            self._all.waiting_bytes -= len(text)
 
     def _cut(self, code: int, why: str) -> None:
         """End the connection and all its tasks."""
         log.info("Cut a WebSocket client", extra=fields(why=why))
-        self._socket.scope["state"][CUT](code, why)
+        self._follower.chain.settings.figures.count("hera_rpc_sockets_cut_total")
+        self._protocol.cut(code, why)
         for task in self._tasks:
             task.cancel()
 

@@ -34,6 +34,10 @@ class Chain(Protocol):
         """Return the last stored block at the time the server began."""
         ...
 
+    def is_asked(self) -> None:
+        """Note that somebody wants ``target``: it is kept a second old for a while."""
+        ...
+
     def target(self) -> int | None:
         """Return the highest block heard of."""
         ...

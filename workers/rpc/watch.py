@@ -5,13 +5,13 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 from broker.link import BrokerLost
 from workers.log import log
-from workers.progress import Progress, Sample, progress, sample
+from workers.progress import OBSERVER, Progress, Sample, progress, sample
 from workers.rpc.felts import hex_of
 from workers.settings import Settings
 from workers.store import Head, StoreError
@@ -22,7 +22,7 @@ SAMPLE_SECONDS = 1.0
 IDLE_SAMPLE_SECONDS = 5.0  # at the head, and nobody has asked for the status for so long
 STATS_SECONDS_MAX = 2.0
 SPEED_SECONDS = 30.0  # blocks/s is measured over this time
-LOOK_SECONDS = 8.0  # … and how busy the stages are
+LOOK_SECONDS = 15.0  # … and how busy the stages are
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Watch:
         self._heads: deque[tuple[float, int]] = deque()
         self._started = reader.head()
         self._looks: deque[Look] = deque()
+        self._began = clock()
         self._asked_at = -SPEED_SECONDS
         self._asked = asyncio.Event()  # ends the long pause of an idle node
 
@@ -91,7 +92,7 @@ class Watch:
     def status(self) -> dict[str, Any]:
         """Return the answer of ``/status``."""
         self.is_asked()
-        head, target = self.head(), self.target()
+        head, target, progress = self.head(), self.target(), self.progress()
         statuses = self._statuses()
         number = -1 if head is None else head.number
         return {
@@ -102,10 +103,11 @@ class Watch:
             "head": None if head is None else _head(head),
             "target": target,
             "syncing": target is not None and target > number,
-            "stuck": statuses.get("p2p", {}).get("stuck") or None,
+            "stuck": next(filter(None, (s.get("stuck") for s in statuses.values())), None),
             "peers": _p2p(statuses)["peers"],
             "p2p": _p2p(statuses),
             "blocks_per_second": round(self.speed(), 2),
+            "progress": None if progress is None else progress.as_json(),
             "queues": self._stats.get("topics", {}),
             "workers": statuses,
         }
@@ -119,7 +121,14 @@ class Watch:
         """Return how far the node is, measured over ``LOOK_SECONDS``; None before the broker has answered."""
         if not self._looks:
             return None
-        return progress(self._looks[0].sample, self._looks[-1].sample, self.settings.stages)
+        head, last = self.head(), self._looks[-1].sample
+        number = None if head is None else head.number
+        now = replace(last, head=number, target=self.target())
+        return progress(self._looks[0].sample, now, self.settings.stages)
+
+    def uptime(self) -> float:
+        """Return for how many seconds this process has run."""
+        return self._clock() - self._began
 
     def age(self) -> float | None:
         """Return for how many seconds the broker has not answered; None if it never did."""
@@ -140,7 +149,8 @@ class Watch:
 
     def workers(self) -> dict[str, float]:
         """Return the processes that the broker hears, and how many seconds ago it last did."""
-        return {name: float(s.get("last_seen_s", 0)) for name, s in self._statuses().items()}
+        seen = {name: float(s.get("last_seen_s", 0)) for name, s in self._statuses().items()}
+        return {name: seconds for name, seconds in seen.items() if not name.startswith(OBSERVER)}
 
     def speed(self) -> float:
         """Return blocks a second over the samples of the last ``SPEED_SECONDS``."""

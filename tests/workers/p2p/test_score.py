@@ -36,6 +36,8 @@ def test_one_lie_is_a_quarantine_and_counts_once_however_often_it_is_found() -> 
     assert standing.is_left_alone(59.0)
     assert not standing.is_left_alone(61.0)
     assert standing.reasons == {LIE: 2}
+    standing.blame("stream.reset", 1, 20.0)  # by ourselves: the connection of one who lied is ended
+    assert standing.last == LIE
 
 
 def test_each_lie_costs_twice_as_long_and_too_many_are_a_ban() -> None:

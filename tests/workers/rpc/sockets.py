@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 import jsonschema_rs
+import psutil
 import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
@@ -91,7 +92,9 @@ class Client:
 
 
 class Served:
-    """A store that is written, and the ports where it is served."""
+    """A store that is written, and the ports where it is served; ``server`` where it is one of this process."""
+
+    server: uvicorn.Server
 
     def __init__(self, settings: Settings, blocks: Iterable[BlockVerified]) -> None:
         self.settings = settings
@@ -116,6 +119,12 @@ class Served:
         number = self.writer.head.number
         client = self.open()
         wait_for(lambda: client.call("blockNumber") == number)
+
+    def listeners(self) -> int:
+        """Return how many sockets listen on the ports of HTTP and of WebSockets."""
+        ports = (self.settings.http_port, self.settings.ws_port)
+        found = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN"]
+        return sum(getattr(each.laddr, "port", None) in ports for each in found)
 
     def hang_up(self) -> None:
         """End all connections."""
@@ -176,11 +185,12 @@ def serving(
     thread.start()
     try:
         ready.wait(SECONDS_MAX)
-        wait_for(lambda: running[0].started)
+        served.server = running[0]
+        wait_for(lambda: served.server.started)
         yield served
     finally:
         served.close()
-        running[0].should_exit = True
+        served.server.should_exit = True
         thread.join()
 
 

@@ -25,6 +25,7 @@ from workers.rpc.jsonrpc import Service
 from workers.rpc.specs import LATEST, SPECS, Spec
 from workers.rpc.upstream import Upstream
 from workers.rpc.watch import Watch
+from workers.rpc.writes import Gateway
 from workers.store import Head
 from workers.store.reader import Reader
 from workers.store.schema import HEAD_KEY, Family, number_key, pack_head
@@ -45,10 +46,16 @@ class Node:
         if target is not None:
             self.watch._stats = stats
 
-    def ask(self, body: object, spec: Spec = LATEST, upstream: Upstream | None = None) -> Any:
+    def ask(
+        self,
+        body: object,
+        spec: Spec = LATEST,
+        upstream: Upstream | None = None,
+        gateway: Gateway | None = None,
+    ) -> Any:
         """Return the answer to a body, decoded; None for none."""
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = asyncio.run(Service(self.watch, spec, upstream).answer(text))
+        answer = asyncio.run(Service(self.watch, spec, upstream, gateway).answer(text))
         return None if answer is None else json.loads(answer)
 
     def call(self, method: str, *params: object, spec: Spec = LATEST, **named: Any) -> Any:

@@ -241,6 +241,7 @@ def test_syncing_says_where_the_chain_goes(tmp_path: Path) -> None:
         assert told["current_block_num"] == LENGTH - 1
         assert told["highest_block_num"] == LENGTH + 20
         schemas(LATEST).check("syncing", told)
+        assert node.watch._asked.is_set()  # a node that is idle asks its broker for newer figures
 
 
 def test_an_answer_that_is_no_plain_json_for_the_fast_writer_is_written_all_the_same() -> None:

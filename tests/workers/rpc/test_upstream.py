@@ -25,6 +25,7 @@ class Other(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, Any]] = []
+        self.status = 200
         self.answer: bytes = b""
 
     @property
@@ -37,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Other)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, json.loads(body)))
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.answer)))
         self.end_headers()
         self.wfile.write(self.server.answer)

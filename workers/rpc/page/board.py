@@ -4,13 +4,13 @@ The rows of the pipeline page are folded into the five stages here; everything e
 ``workers.progress`` and from what the processes say of themselves.
 """
 
-from collections.abc import Sequence
 from time import time
 from typing import Any
 
 from workers.progress import Progress, StageProgress
 from workers.rpc.watch import Watch
 
+START_SECONDS = 5.0  # without a word from a source: after it the node is stuck
 FETCH = "fetch-"
 OWN = ("assemble", "verify", "commit")  # rows that are a stage by themselves
 STAGES = ("io", "fetch", *OWN)
@@ -20,7 +20,7 @@ BADGES = {
 }  # ``Progress.slowest``: none of our stages
 SENDERS = {"peers": "peers", "gateway": "the gateway"}
 TITLES = {
-    "io": "Peer I/O",
+    "io": "P2P I/O",
     "fetch": "Fetch",
     "assemble": "Assemble",
     "verify": "Verify",
@@ -53,7 +53,7 @@ def board(watch: Watch) -> dict[str, Any]:
         "target": watch.heard(),
         "percent": None if progress is None else progress.percent,
         "eta_seconds": None if progress is None else progress.eta_seconds,
-        "blocks_per_second": status["blocks_per_second"],
+        "blocks_per_second": 0.0 if progress is None else progress.blocks_per_second,
         "peers": status["peers"],
         "stages": _stages(watch, progress),
         "at": round(time(), 1),
@@ -67,7 +67,7 @@ def board(watch: Watch) -> dict[str, Any]:
 
 def _state(status: dict[str, Any], progress: Progress | None, watch: Watch) -> str:
     """One of starting, stuck, syncing, head."""
-    if progress is None:
+    if progress is None or (watch.heard() is None and watch.uptime() < START_SECONDS):
         return "starting"
     if progress.stuck:
         return "stuck"
@@ -78,16 +78,19 @@ def _state(status: dict[str, Any], progress: Progress | None, watch: Watch) -> s
 
 def _says(status: dict[str, Any], progress: Progress | None, watch: Watch) -> str:
     """The state in a sentence; it changes with the state, or with the reason, and not with each block."""
-    source = "peer" if status["role"] == "peer" else "gateway"
+    is_peer = status["role"] == "peer"
     match _state(status, progress, watch):
         case "stuck":
-            return str(progress.stuck) if progress is not None else ""
+            why = "" if progress is None else progress.stuck or ""
+            return why[:1].upper() + why[1:]
         case "syncing":
             return _slow(progress)
         case "head":
-            return f"Every block that any {source} knows of is checked and stored."
+            who = "any peer" if is_peer else "the gateway"
+            return f"Every block that {who} knows of is checked and stored."
         case _:
-            return f"Waiting for the first {source} to say how long the chain is."
+            who = "a peer" if is_peer else "the gateway"
+            return f"Waiting for {who} to say how long the chain is."
 
 
 def _slow(progress: Progress | None) -> str:
@@ -107,12 +110,10 @@ def stage_of(row: str) -> str:
 
 
 def _stages(watch: Watch, progress: Progress | None) -> list[dict[str, Any]]:
-    rows = () if progress is None else progress.stages
     slowest = None if progress is None else progress.slowest
     runs = {stage_of(name) for name, _ in watch.settings.stages}
     return [
-        _stage(watch, name, [row for row in rows if stage_of(row.name) == name])
-        | {"badge": _badge(name, slowest), "used": name in runs}
+        _stage(watch, name, progress) | {"badge": _badge(name, slowest), "used": name in runs}
         for name in STAGES
     ]
 
@@ -124,7 +125,8 @@ def _badge(name: str, slowest: str | None) -> str:
     return BADGES.get(slowest, "Bottleneck")
 
 
-def _stage(watch: Watch, name: str, rows: Sequence[StageProgress]) -> dict[str, Any]:
+def _stage(watch: Watch, name: str, progress: Progress | None) -> dict[str, Any]:
+    rows = [] if progress is None else [r for r in progress.stages if stage_of(r.name) == name]
     busiest = max((row.busy for row in rows), default=0.0)
     found = {
         "name": name,
@@ -140,7 +142,7 @@ def _stage(watch: Watch, name: str, rows: Sequence[StageProgress]) -> dict[str, 
         "unit": UNITS.get(name, ""),
         "parts": [_part(row) for row in rows] if name == "fetch" else [],
     }
-    return found | _io(watch, busiest) if name == "io" else found
+    return found | _io(watch, progress) if name == "io" else found
 
 
 def _part(row: StageProgress) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def _part(row: StageProgress) -> dict[str, Any]:
     return {"name": name, "items": row.items, "items_max": row.items_max, "busy": row.busy}
 
 
-def _io(watch: Watch, busy: float) -> dict[str, Any]:
+def _io(watch: Watch, progress: Progress | None) -> dict[str, Any]:
     """The stage that speaks with the outside: its queue is the window, what is asked for or not yet stored."""
     is_peer = "p2p" in dict(watch.settings.stages) and "feeder" not in dict(watch.settings.stages)
     came, gave = watch.bytes_per_second()
@@ -160,9 +162,16 @@ def _io(watch: Watch, busy: float) -> dict[str, Any]:
         "rate": round(came),
         "unit": "B/s",
         "gives": round(gave),
-        "busy": busy,
     }
-    return found if is_peer else found | {"title": GATEWAY_TITLE, "work": GATEWAY_WORK}
+    if is_peer:
+        return found
+    speed = 0.0 if progress is None else progress.blocks_per_second
+    return found | {
+        "title": GATEWAY_TITLE,
+        "work": GATEWAY_WORK,
+        "rate": speed,
+        "unit": "blocks/s",
+    }
 
 
 def _count(said: dict[str, Any], name: str) -> int:
