@@ -235,6 +235,8 @@ def _control_groups() -> Iterator[list[str]]:
         for root in roots
         if os.access(root / "cgroup.procs", os.W_OK)
     ]
+    if not made:
+        refuse("a user manager needs control groups that it may write: /sys/fs/cgroup is read-only")
     try:
         for group in made:
             group.mkdir()
