@@ -256,9 +256,7 @@ class Link:
             figures = self._figures.pop(asked)
             self._figures.clear()
             self._ring()
-        for worker in figures["workers"].values():
-            worker["status"] = protocol.unpack_map(worker["status"])
-        return figures
+        return protocol.readable(figures)
 
     @property
     def uses(self) -> int:

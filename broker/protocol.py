@@ -123,6 +123,16 @@ def unpack_map(blob: bytes) -> dict[str, Any]:
     return values
 
 
+def readable(figures: dict[str, Any]) -> dict[str, Any]:
+    """Unpack what workers say of themselves in a broker's figures; what cannot be read is as good as unsaid."""
+    for worker in figures["workers"].values():
+        try:
+            worker["status"] = unpack_map(worker["status"])
+        except ProtocolError:
+            worker["status"] = {}
+    return figures
+
+
 def new_instance() -> bytes:
     """Return what tells this broker from the one before it on the same endpoint."""
     return os.urandom(8)

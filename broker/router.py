@@ -17,7 +17,15 @@ import zmq
 from broker.door import EVENTS, Door, Listen
 from broker.endpoint import held
 from broker.heap import keep_large_blocks
-from broker.protocol import CREDIT_MAX, FRAME_BYTES_MAX, FRAMES_MAX, Command, head, new_instance
+from broker.protocol import (
+    CREDIT_MAX,
+    FRAME_BYTES_MAX,
+    FRAMES_MAX,
+    Command,
+    head,
+    new_instance,
+    readable,
+)
 from broker.queues import Frames, PoisonHandler, Queues
 from broker.topic import Topic
 
@@ -25,6 +33,7 @@ log = logging.getLogger("hera")
 
 BATCH = 256  # messages read before the loop looks at anything else
 IDLE_S = 0.5  # how late ``stop`` may be noticed
+LOOK_S = 2.5
 LINGER_MS = 500
 _NOW = int(zmq.NOBLOCK)  # plain ints: joining enum flags costs more than the send itself
 _MORE = int(zmq.SNDMORE)
@@ -45,11 +54,13 @@ def serve(
     poison_topic: str | None = None,
     listen: Listen | None = None,
     vitals: Callable[[], Mapping[str, Any]] | None = None,
-    turned: Callable[["Router"], object] = lambda _: None,
+    look: Callable[[dict[str, Any]], None] | None = None,
+    turned: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
 
     With ``listen``, workers on other machines may join as well. ``vitals`` is what the broker's figures say of itself.
+    ``look`` is shown the figures every ``LOOK_S``, as ``Link.stats`` returns them; it must be quick and not raise.
     ``turned`` is called at each turn of the loop, first once the sockets are bound.
     """
     keep_large_blocks()
@@ -64,9 +75,13 @@ def serve(
             vitals=vitals,
         ) as router,
     ):
+        looked = time.monotonic()
         while not stop():
-            turned(router)
+            turned()
             router.turn(IDLE_S)
+            if look is not None and time.monotonic() - looked >= LOOK_S:
+                looked = time.monotonic()
+                look(router.figures())
 
 
 class Router:
@@ -163,9 +178,9 @@ class Router:
             self._bury()
             self._queues.tick(now, all_read=all_read)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many workers have joined, and how many messages wait for one of them."""
-        return self._queues.counts()
+    def figures(self) -> dict[str, Any]:
+        """Return what ``Link.stats`` returns to a worker."""
+        return readable(self._queues.figures(time.monotonic()))
 
     def _read_batch(self) -> bool:
         """Handle up to ``BATCH`` messages; return whether there were no more."""

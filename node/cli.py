@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from node import juno
 from node.banner import VERSION
 from node.config import (
     KEYS,
@@ -24,7 +25,9 @@ from workers.exits import EX_CONFIG
 Given = TypeVar("Given")
 Parsed = TypeVar("Parsed")
 _DEVNET_VERSION = "0.13.4"
+_NAMES = frozenset(key.name for key in KEYS)
 _BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
+_BOOLEANS |= {f"--{name}" for name in juno.BOOLEANS - _NAMES}
 
 
 def main() -> NoReturn:
@@ -53,15 +56,17 @@ def _spell_out(args: list[str]) -> list[str]:
 
 
 def _node_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a node; ``node.config`` parses their values."""
+    """Add the options of a node; ``node.config`` parses their values. Those of Juno alone are taken and not shown."""
+    for name in juno.UNUSED.keys() - _NAMES:
+        function = click.option(f"--{name}", name.replace("-", "_"), hidden=True)(function)
     for key in reversed(KEYS):
         words = f"{key.help}  [default: {key.default}]" if key.default else key.help
         function = click.option(
             f"--{key.name}", key.name.replace("-", "_"), metavar=key.metavar, help=words
         )(function)
-    return click.option("--config", metavar="FILE", help="TOML file with these options as keys.")(
-        function
-    )
+    return click.option(
+        "--config", metavar="FILE", help="TOML file, or Juno's YAML, with these options as keys."
+    )(function)
 
 
 def _protocol_version(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,7 +88,8 @@ def cli(ctx: click.Context, /, **options: str | None) -> None:
     """Hera, a Starknet full node. Without a command it runs the node.
 
     Each option is also read from the environment (--p2p-peers is HERA_P2P_PEERS) and from the file of
-    --config. A flag overrides the environment, which overrides the file.
+    --config. A flag overrides the environment, which overrides the file. What is set for Juno (JUNO_P2P_PEERS, its
+    YAML file) is read as well; HERA_ variables override JUNO_ ones.
     """
     ctx.obj = options
     if ctx.invoked_subcommand is None:
@@ -125,26 +131,54 @@ def broker(ctx: click.Context, /, **_: str | None) -> None:
 
 
 @cli.command()
-def genp2pkeypair() -> None:
-    """Draw a key pair for --p2p-private-key and print it with its PeerID."""
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the private key in FILE, for this user alone, and do not print it.",
+)
+def genp2pkeypair(out: Path | None) -> None:
+    """Draw a key pair for --p2p-private-key, or --p2p-private-key-file, and print it with its PeerID."""
+    from node import key_file
     from workers.p2p import keys
 
-    pair = keys.generate()
-    click.echo(f"P2P Private Key: {pair.private_hex}")
+    try:
+        pair = keys.generate() if out is None else key_file.write(out)
+    except ConfigError as error:
+        _refuse(str(error))
+    if out is None:
+        click.echo(f"P2P Private Key: {pair.private_hex}")
     click.echo(f"P2P Public Key: {pair.public_hex}")
     click.echo(f"P2P PeerID: {pair.peer_id}")
 
 
 @cli.command()
 @click.option(
-    "--url", default="http://localhost:6060", show_default=True, help="The node's HTTP server."
+    "--db-path",
+    envvar="HERA_DB_PATH",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Ask the node on this folder, which need not serve HTTP ($PWD/hera if one runs there).",
 )
+@click.option("--url", metavar="URL", help="Ask its HTTP server.  [default: http://localhost:6060]")
+@click.option("--watch", "again", is_flag=True, help="Show it every 2 seconds, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def status(url: str, as_json: bool) -> None:
-    """Show how far a running node is."""
+@click.pass_context
+def status(
+    ctx: click.Context, db_path: Path | None, url: str | None, again: bool, as_json: bool
+) -> None:
+    """Show how far a running node is.
+
+    Exit code: 0 synced, 1 syncing, 2 unhealthy (stuck, or it does not answer), 3 not running.
+    """
+    if url is not None and db_path is not None:
+        if ctx.get_parameter_source("db_path") is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("give either --db-path or --url")
+        db_path = None
     from node import status as shown
 
-    sys.exit(shown.show(url, as_json=as_json))
+    ask = shown.asking(url, db_path, Path.cwd() / "hera")
+    sys.exit((shown.watch if again else shown.show)(ask, as_json=as_json))
 
 
 @cli.command()
@@ -416,7 +450,7 @@ def _config(ctx: click.Context) -> Config:
 
 
 def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
-    names = {key.name.replace("-", "_"): key.name for key in KEYS} | {"config": "config"}
+    names = {name.replace("-", "_"): name for name in (*_NAMES, *juno.UNUSED, "config")}
     return {
         names[name]: value for name, value in params.items() if name in names and value is not None
     }

@@ -1,16 +1,14 @@
 """Config: lets through one whole, typed configuration, or stops with one line that says what is wrong and where.
 
-Precedence: flag > environment (``HERA_…``) > TOML file (``--config``) > default. Every value, wherever it comes from,
-is first a text and passes the same parser. Nothing else in Hera reads the environment.
+Precedence: flag > environment (``HERA_…``, then ``JUNO_…``) > file (``--config``) > default (``node.sources``). Every
+value, wherever it comes from, is first a text and passes the same parser. Nothing else in Hera reads the environment.
 """
 
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,19 +18,21 @@ from urllib.parse import urlsplit
 
 from broker import endpoint
 from broker.curve import Passport, allowed, load_broker, load_passport
-from node import networks
+from node import durations, networks
 from node.banner import VERSION
+from node.sources import ConfigError as ConfigError
+from node.sources import Key, Value, gather, variable
 from starknet.network import Network
 from workers import hash_table
 from workers.settings import P2PSettings, Settings
 
 T = TypeVar("T")
 
-ENV_PREFIX = "HERA_"
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 LOG_FORMATS = ("console", "json")
 LISTEN_DEFAULT = "/ip4/0.0.0.0/tcp/0"
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107; ZeroMQ and the closing zero want some of them
+FOREIGN = "CURRENT"  # a file of Juno's database (Pebble)
 MEMORY_MIB_DEFAULT = 128
 MEMORY_MIB_MIN = 16
 MEMORY_MIB_MAX = 65536
@@ -40,6 +40,9 @@ WORKERS_MAX = 256
 FEEDER_POLL_SECONDS = (
     5.0  # a new block comes every few seconds; asking faster only burdens the gateway
 )
+FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX = 0.1, 3600.0
+GATEWAY_TIMEOUT = "5s"
+API_KEY_CHARACTERS_MAX = 512
 CUSTOM_KEYS = (
     "cn-name",
     "cn-feeder-url",
@@ -51,10 +54,6 @@ CUSTOM_KEYS = (
 )
 
 
-class ConfigError(Exception):
-    """The configuration cannot be run; the text is one line that names what is wrong and what to do."""
-
-
 @dataclass(frozen=True)
 class Config:
     """Everything a node can be told. ``given`` holds what was set, as texts, so that a child can be told the same."""
@@ -63,6 +62,7 @@ class Config:
     network: Network
     log_level: str
     log_format: str
+    colour: bool
     http: bool
     http_host: str
     http_port: int
@@ -79,9 +79,13 @@ class Config:
     p2p_discovery: bool
     p2p_feeder_node: bool
     p2p_private_key: bytes | None  # 32-byte seed
+    p2p_private_key_file: Path | None  # read by who needs the key: ``node.key_file``
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
+    gw_api_key: str | None
+    gw_timeout: tuple[float, ...]  # seconds; each where the one before was too short
+    pending_poll_interval: float  # seconds
     public_key: int | None
     verify_workers: int
     memory_budget_mib: int
@@ -91,15 +95,13 @@ class Config:
     broker_keys: Path | None
     db_path_given: bool
     given: tuple[tuple[str, str], ...]
+    read_as_juno: tuple[str, ...] = ()  # variables of Juno's that were taken as Hera's
+    unused: tuple[str, ...] = ()  # what was set and has no meaning, each with why
 
     @property
     def run_folder(self) -> Path:
         """The folder of the processes' sockets: ``run`` in the database, or a short one for a long path."""
-        inside = self.db_path / "run"
-        if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
-            return inside
-        digest = sha256(os.fsencode(self.db_path)).hexdigest()[:16]
-        return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
+        return run_folder(self.db_path)
 
     @property
     def broker(self) -> str:
@@ -110,6 +112,13 @@ class Config:
     def restarts_file(self) -> Path:
         """Where the supervisor says how often it started each process again (``workers.restarts``)."""
         return self.run_folder / "restarts.json"
+
+    @property
+    def role(self) -> str:
+        """What the node is to others: peer, feeder (a peer that follows a gateway), or gateway (no peer at all)."""
+        if not self.p2p:
+            return "gateway"
+        return "feeder" if self.p2p_feeder_node else "peer"
 
     def check_broker(self) -> None:
         """Check what a node or a broker is told of other machines: nothing for a worker, keys in order; ConfigError."""
@@ -129,8 +138,8 @@ class Config:
         return replace(self, given=tuple(sorted(merged.items())))
 
     def with_drawn_key(self) -> "Config":
-        """Return a copy with a private key, drawn at random if none was given."""
-        if self.p2p_private_key is not None:
+        """Return a copy with a private key, drawn at random if none was given, also not in a file."""
+        if self.p2p_private_key is not None or self.p2p_private_key_file is not None:
             return self
         seed = secrets.token_bytes(32)
         return replace(self.with_given(p2p_private_key=seed.hex()), p2p_private_key=seed)
@@ -143,6 +152,10 @@ class Config:
             raise ConfigError(
                 f"db-path: {self.db_path} cannot be created ({error.strerror}): choose another --db-path"
             ) from None
+        if (self.db_path / FOREIGN).exists():  # ours is in a folder of its own in there
+            raise ConfigError(
+                f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
+            )
         try:
             self.run_folder.mkdir(mode=0o700, exist_ok=True)
             endpoint.check_folder(self.run_folder)
@@ -152,17 +165,21 @@ class Config:
             raise ConfigError(str(error)) from None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that give a child process this same configuration."""
-        return {variable(name): value for name, value in self.given}
+        """Return the variables that give a child process this same configuration, but for secrets."""
+        return {variable(name): value for name, value in self.given if name not in SECRETS}
+
+    def secrets(self, row: str) -> dict[str, str]:
+        """Return the variables with the secrets of one row of the page, which no other process is told."""
+        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
 
     def shown(self) -> dict[str, Any]:
-        """Return every value in force, for the log, with the private key masked."""
+        """Return every value in force, for the log, with keys masked."""
         values = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
-        del values["given"]
+        for name in ("given", "read-as-juno", "unused"):
+            del values[name]
         values["network"] = asdict(self.network)
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
-        if self.p2p_private_key is not None:
-            values["p2p-private-key"] = "(hidden)"
+        values |= {name: HIDDEN for name in SECRETS if values[name] is not None}
         if self.rpc_upstream is not None:  # a key may be part of it
             values["rpc-upstream"] = urlsplit(self.rpc_upstream).hostname
         return values
@@ -194,7 +211,9 @@ class Config:
             log_format=self.log_format,
             p2p=self._p2p_settings() if self.p2p else None,
             feeder_url=self.feeder_url or self.network.feeder_url,
-            feeder_poll_seconds=FEEDER_POLL_SECONDS,
+            feeder_poll_seconds=self.pending_poll_interval,
+            gateway_api_key=self.gw_api_key,
+            gateway_timeouts_s=self.gw_timeout,
             http_host=self.http_host,
             http_port=self.http_port,
             metrics_host=self.metrics_host,
@@ -221,22 +240,15 @@ class Config:
         )
 
 
-@dataclass(frozen=True)
-class Key:
-    """One option: its name as a flag, what TOML may hold (``kind``), and its words in the help text."""
-
-    name: str
-    kind: str  # text | bool | int | list
-    help: str
-    metavar: str = "TEXT"
-    default: str = ""
-
-
 KEYS = (
     Key("db-path", "text", "Folder of the database.", "DIR", "$PWD/hera"),
     Key("network", "text", "Network to follow; see also the cn-* options.", "NAME", "mainnet"),
     Key("log-level", "text", "trace, debug, info, warn or error.", "LEVEL", "info"),
     Key("log-format", "text", "console or json.", "FORMAT", "console"),
+    Key("log-json", "bool", "The same as --log-format json.", "[=BOOL]", "false"),
+    Key(
+        "colour", "bool", "Colour the log on a terminal, unless NO_COLOR is set.", "[=BOOL]", "true"
+    ),
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
@@ -248,6 +260,7 @@ KEYS = (
         "text",
         "Node that is asked for calls, fees, traces and to add transactions; {version} in it becomes v0_10 and so on.",
         "URL",
+        secret_of="rpc",  # it may hold a key
     ),
     Key("rpc-cors-enable", "bool", "Let web pages of any origin ask.", "[=BOOL]", "false"),
     Key("rpc-workers", "int", "Processes that answer over HTTP, on one port.", "N", "1"),
@@ -262,7 +275,19 @@ KEYS = (
     ),
     Key("p2p-discovery", "bool", "Find more peers by those at hand.", "[=BOOL]", "true"),
     Key("p2p-feeder-node", "bool", "Sync from the gateway and serve peers.", "[=BOOL]", "false"),
-    Key("p2p-private-key", "text", "Ed25519 key in hex (a new one at each boot if absent).", "HEX"),
+    Key(
+        "p2p-private-key",
+        "text",
+        "Ed25519 key in hex (a new one at each boot if absent).",
+        "HEX",
+        secret_of="p2p",
+    ),
+    Key(
+        "p2p-private-key-file",
+        "text",
+        "File with that key, for this user alone, as hera genp2pkeypair --out makes it.",
+        "FILE",
+    ),
     Key(
         "p2p-allow",
         "list",
@@ -271,6 +296,27 @@ KEYS = (
     ),
     Key("p2p-deny", "list", "Networks that may neither connect nor be dialled.", "CIDR,…"),
     Key("feeder-url", "text", "Feeder gateway (the network's own if absent).", "URL"),
+    Key(
+        "gw-api-key",
+        "text",
+        "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
+        "KEY",
+        secret_of="feeder",
+    ),
+    Key(
+        "gw-timeout",
+        "text",
+        "Time-out of a request to the gateway, doubled where it is too short; or 5s,10s,20s; 5s, stays.",
+        "DURATION,…",
+        GATEWAY_TIMEOUT,
+    ),
+    Key(
+        "pending-poll-interval",
+        "text",
+        "How often the gateway is asked for new blocks (0s, off in Juno, is the default here).",
+        "DURATION",
+        "5s",
+    ),
     Key(
         "public-key",
         "text",
@@ -311,6 +357,8 @@ KEYS = (
     ),
 )
 NAMES = tuple(key.name for key in KEYS)
+SECRETS = {key.name: key.secret_of for key in KEYS if key.secret_of}
+HIDDEN = "(hidden)"
 
 
 def load(
@@ -322,79 +370,26 @@ def load(
 ) -> Config:
     """Join flags, environment, file and defaults into one Config; raise ConfigError, one line, for bad input.
 
-    ``flags`` maps option names to texts. ``config`` is the TOML file's path (``HERA_CONFIG`` if None).
+    ``flags`` maps option names to texts. ``config`` is the file's path (``HERA_CONFIG``, or ``JUNO_CONFIG``, if None).
     """
-    path = config if config is not None else environ.get(variable("config"), "")
-    values = _from_file(Path(path)) if path else {}
-    for name in NAMES:
-        if environ.get(variable(name)):
-            values[name] = _Value(environ[variable(name)], variable(name))
-    values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
-    return _build(_Values(values), cwd or Path.cwd())
+    given = gather(KEYS, flags, environ, config)
+    built = _build(_Values(given.values), cwd or Path.cwd())
+    return replace(built, read_as_juno=given.read_as_juno, unused=given.unused)
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of option ``name``."""
-    return ENV_PREFIX + name.upper().replace("-", "_")
-
-
-@dataclass(frozen=True)
-class _Value:
-    """A text and where it was set, for the error line."""
-
-    text: str
-    origin: str
-
-
-def _from_file(path: Path) -> dict[str, _Value]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"--config: {path} does not exist: create it or correct the path"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"--config: {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: {path} is no valid TOML: {error}") from None
-    return {name: _file_value(name, value, path) for name, value in table.items()}
-
-
-def _file_value(name: str, value: object, path: Path) -> _Value:
-    key = next((key for key in KEYS if key.name == name), None)
-    origin = f"{name} in {path}"
-    if key is None:
-        near = get_close_matches(name, NAMES, 1)
-        hint = f"did you mean {near[0]}?" if near else "remove it; hera --help lists the keys"
-        raise ConfigError(f"{origin}: there is no such key: {hint}")
-    match key.kind, value:
-        case "bool", bool():
-            return _Value(str(value).lower(), origin)
-        case "int", int() if not isinstance(value, bool):
-            return _Value(str(value), origin)
-        case "text" | "list", str():
-            return _Value(value, origin)
-        case "list", list() if all(_is_item(item) for item in value):
-            return _Value(",".join(str(item) for item in value) or "[]", origin)
-        case "text", int() if name == "cn-l1-chain-id" and not isinstance(value, bool):
-            return _Value(str(value), origin)
-    wanted = {
-        "bool": "true or false, without quotes",
-        "int": "a whole number, without quotes",
-        "text": "a string in quotes",
-        "list": "a string, or a list",
-    }
-    raise ConfigError(f"{origin}: give {wanted[key.kind]}")
-
-
-def _is_item(item: object) -> bool:
-    return isinstance(item, str | int) and not isinstance(item, bool)
+def run_folder(db_path: Path) -> Path:
+    """Return the folder of the sockets of the node on ``db_path``, an absolute path."""
+    inside = db_path / "run"
+    if len(os.fsencode(inside / "broker")) <= SOCKET_PATH_BYTES_MAX:
+        return inside
+    digest = sha256(os.fsencode(db_path)).hexdigest()[:16]
+    return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
 
 
 class _Values:
     """What was set, from any origin; parses each value and names its origin in the error line."""
 
-    def __init__(self, values: Mapping[str, _Value]) -> None:
+    def __init__(self, values: Mapping[str, Value]) -> None:
         self._set = {name: value for name, value in values.items() if value.text.strip()}
 
     def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
@@ -418,7 +413,8 @@ def _build(values: _Values, cwd: Path) -> Config:
         db_path=get("db-path", lambda text: Path(os.path.abspath(cwd / text)), cwd / "hera"),
         network=_network(values),
         log_level=get("log-level", lambda text: _one_of(text.lower(), LOG_LEVELS), "info"),
-        log_format=get("log-format", lambda text: _one_of(text.lower(), LOG_FORMATS), "console"),
+        log_format=_log_format(values),
+        colour=get("colour", boolean, True),
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
@@ -435,9 +431,15 @@ def _build(values: _Values, cwd: Path) -> Config:
         p2p_discovery=get("p2p-discovery", boolean, True),
         p2p_feeder_node=get("p2p-feeder-node", boolean, False),
         p2p_private_key=get("p2p-private-key", _private_key, None),
+        p2p_private_key_file=get(
+            "p2p-private-key-file", lambda text: Path(os.path.abspath(cwd / text)), None
+        ),
         p2p_allow=get("p2p-allow", _networks, ()),
         p2p_deny=get("p2p-deny", _networks, ()),
         feeder_url=get("feeder-url", feeder_url, None),
+        gw_api_key=get("gw-api-key", _api_key, None),
+        gw_timeout=get("gw-timeout", durations.timeouts, durations.timeouts(GATEWAY_TIMEOUT)),
+        pending_poll_interval=get("pending-poll-interval", _poll_seconds, FEEDER_POLL_SECONDS),
         public_key=get("public-key", networks.felt, None),
         verify_workers=get("verify-workers", lambda text: _number(text, 0, WORKERS_MAX), cores()),
         memory_budget_mib=get("memory-budget", _memory, MEMORY_MIB_DEFAULT),
@@ -453,6 +455,8 @@ def _build(values: _Values, cwd: Path) -> Config:
     given = values.texts() | {"db-path": str(config.db_path)}
     if config.broker_keys is not None:
         given["broker-keys"] = str(config.broker_keys)
+    if config.p2p_private_key_file is not None:
+        given["p2p-private-key-file"] = str(config.p2p_private_key_file)
     if config.block_hash_table is not None:
         given["block-hash-table"] = str(config.block_hash_table)
     return replace(config, given=tuple(sorted(given.items())))
@@ -463,6 +467,10 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             "if any flags in the group [p2p-feeder-node p2p-peers] are set none of the others can be; "
             "[p2p-feeder-node p2p-peers] were all set"
+        )
+    if config.p2p_private_key is not None and config.p2p_private_key_file is not None:
+        raise ConfigError(
+            "p2p-private-key: a key is given and a p2p-private-key-file as well: drop one of them"
         )
     pinned = config.network.public_key
     if config.public_key is not None and pinned not in (None, config.public_key):
@@ -496,6 +504,12 @@ def _check_machines(config: Config, given: Mapping[str, str]) -> None:
         )
     if "broker" in given and "network" not in given and config.network.name != given.get("cn-name"):
         raise ConfigError("broker: a worker elsewhere must be told the node's --network (or cn-*)")
+
+
+def _log_format(values: _Values) -> str:
+    if values.get("log-json", boolean, False):
+        return "json"
+    return values.get("log-format", lambda text: _one_of(text.lower(), LOG_FORMATS), "console")
 
 
 def _network(values: _Values) -> Network:
@@ -610,6 +624,19 @@ def _number(text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
         raise ValueError(f'"{text}" is no whole number from {low} to {high}')
     return int(text)
+
+
+def _api_key(text: str) -> str:
+    if not re.fullmatch(rf"[!-~]{{1,{API_KEY_CHARACTERS_MAX}}}", text):  # and never show it
+        raise ValueError(f"give 1 to {API_KEY_CHARACTERS_MAX} printable characters without spaces")
+    return text
+
+
+def _poll_seconds(text: str) -> float:
+    """Read the pace at the head. Without polling there were no new blocks, so Juno's off is the usual pace."""
+    if durations.seconds(text, 0.0, FEEDER_POLL_SECONDS_MAX) == 0.0:
+        return FEEDER_POLL_SECONDS
+    return durations.seconds(text, FEEDER_POLL_SECONDS_MIN, FEEDER_POLL_SECONDS_MAX)
 
 
 def _memory(text: str) -> int:

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from node import status
+from node import asking
 from node.config import ConfigError
 from starknet.ages import version_named
 from starknet.felt import short
@@ -261,8 +261,8 @@ def _look(members: Sequence[_Member], last: int) -> None:
         if code is not None:
             raise _Unfinished(_story(f"{member.plan.name} ended with code {code}", [member]))
         try:
-            member.status = status.fetch(member.plan.url)
-        except status.Unreachable:
+            member.status = asking.over_http(member.plan.url)
+        except asking.Unreachable:
             continue  # it is starting, or its rpc process is being started again
         now = time.monotonic()
         if member.first_seen is None:

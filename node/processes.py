@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from broker import curve, router
 from broker.door import Listen, Rows
 from broker.endpoint import EndpointError
 from broker.topic import Topic
-from node import pipeline, poison
+from node import key_file, pipeline, poison
+from node.banner import VERSION
 from node.config import Config, ConfigError
 from node.public_key import Wait, public_key
 from node.supervisor import Child
+from node.teller import Teller
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
-from workers.log import log
+from workers.log import fields, log
 from workers.metrics import Figures
-from workers.notify import Notify, line
+from workers.notify import Notify
 from workers.stage import Source, Stage
 from workers.store import DiskFull, StoreError
 
@@ -46,6 +49,15 @@ def rows(config: Config) -> tuple[Row, ...]:
         *((pipeline.METRICS,) if config.metrics else ()),
     )
     return (*begin, pipeline.VERIFY, pipeline.COMMIT, *ending)
+
+
+def stages(config: Config) -> tuple[tuple[str, str], ...]:
+    """Return name and topic of each row on a block's way, as ``workers.progress`` wants them."""
+    return tuple(
+        (row.name, row.takes.name if isinstance(row, Stage) else "")
+        for row in rows(config)
+        if row not in (pipeline.RPC, pipeline.METRICS)
+    )
 
 
 def every_row() -> tuple[Row, ...]:
@@ -83,7 +95,8 @@ def children(config: Config) -> tuple[Child, ...]:
             is_numbered = count > 1 or row is pipeline.VERIFY
             name = f"{row.name}-{index}" if is_numbered else row.name
             argv = _command("worker", row.name, "--name", name)
-            found.append(Child(name, argv, stops=order.get(row.name, 0)))
+            stops = order.get(row.name, 0)
+            found.append(Child(name, argv, stops=stops, environ=config.secrets(row.name)))
     return tuple(found)
 
 
@@ -99,18 +112,9 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
 
     ``instance`` tells it from others of its row; of another machine it is unlike any other if absent.
     """
-    by_name = {row.name: row for row in every_row()}
-    row = by_name.get(name)
-    if row is None:
-        raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
-    if name == pipeline.P2P.name and not config.p2p:
-        raise ConfigError("worker p2p needs --p2p")
-    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
-        raise ConfigError(
-            "worker feeder needs --p2p-feeder-node: with --p2p alone blocks are peers'"
-        )
-    if name == pipeline.P2P.name and config.p2p_feeder_node:
-        row = pipeline.P2P_SERVE
+    row = _row(config, name)
+    if name == pipeline.P2P.name:
+        config = key_file.known(config)
     if config.broker_elsewhere is not None:
         instance = instance or f"{name}-{socket.gethostname()[:64]}-{os.getpid()}"
         _check_elsewhere(config, name)
@@ -122,7 +126,7 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
     key = public_key(config, notify.patiently(stop.wait))
     if stop.asked():
         return 0
-    settings = config.settings(key)
+    settings = replace(config.settings(key), stages=stages(config))
     try:
         if isinstance(row, Source):
             return runtime.run_source(row, settings, worker=instance, notify=notify)
@@ -131,6 +135,22 @@ def run_worker(config: Config, name: str, instance: str | None = None) -> int:
         # a full disk, or another chain's store, a newer schema's, one in use: only a person can help
         log.error(str(error))
         return EX_IOERR if isinstance(error, DiskFull) else EX_CONFIG
+
+
+def _row(config: Config, name: str) -> Row:
+    """Return the row that a worker of this node runs; ConfigError where it has none of that name."""
+    by_name = {row.name: row for row in every_row()}
+    row = by_name.get(name)
+    if row is None:
+        raise ConfigError(f'there is no worker "{name}": use one of {", ".join(by_name)}')
+    if name == pipeline.P2P.name and not config.p2p:
+        raise ConfigError("worker p2p needs --p2p")
+    if name == pipeline.FEEDER.name and config.p2p and not config.p2p_feeder_node:
+        raise ConfigError(
+            "worker feeder needs --p2p-feeder-node: with --p2p alone blocks are peers'"
+        )
+    is_serving = name == pipeline.P2P.name and config.p2p_feeder_node
+    return pipeline.P2P_SERVE if is_serving else row
 
 
 def _check_elsewhere(config: Config, name: str) -> None:
@@ -148,6 +168,9 @@ def run_broker(config: Config) -> int:
     stop = begin(config, BROKER)
     config.make_folders()
     notify = Notify(os.environ)
+    figures, teller = Figures(), Teller(stages(config))
+    node = {"version": VERSION, "network": config.network.name}
+    node |= {"chain_id": config.network.chain_id, "role": config.role}
     try:
         listen = _listen(config, notify.patiently(stop.wait))
         if stop.asked():
@@ -159,8 +182,9 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            vitals=Figures().report,
-            turned=lambda router: notify.turn(lambda: line(router.counts())),
+            vitals=lambda: figures.report() | teller.vitals() | {"node": node},
+            look=teller.look,
+            turned=lambda: notify.turn(teller.status),
         )
         notify.stopping()
     except EndpointError as error:
@@ -257,8 +281,22 @@ class Stop:
 def begin(config: Config, instance: str) -> Stop:
     """Give this process its title, its log and its way to stop."""
     setproctitle(f"hera: {instance}")
-    logs.setup(config.log_level, config.log_format, instance)
+    logs.setup(config.log_level, config.log_format, instance, colour=config.colour)
+    say_what_was_read(config)
     return Stop()
+
+
+def say_what_was_read(config: Config) -> None:
+    """Log what was set for Juno and is used, and what was set in vain; a node's own children are told neither."""
+    if config.read_as_juno:
+        log.info(
+            "Read what is set for Juno", extra=fields(variables=", ".join(config.read_as_juno))
+        )
+    if config.unused:
+        log.warning(
+            "These options of Juno have no meaning here",
+            extra=fields(ignored="; ".join(config.unused)),
+        )
 
 
 def _command(*words: str) -> tuple[str, ...]:

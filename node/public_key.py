@@ -1,6 +1,7 @@
 """The sequencer's public key: lets through the pinned one, or the gateway's answer where none is pinned."""
 
 from collections.abc import Callable
+from functools import partial
 
 from node.config import Config, ConfigError
 from workers.log import fields, log
@@ -28,7 +29,7 @@ def public_key(config: Config, wait: Wait, ask: Ask | None = None) -> int | None
     if pinned is not None and config.feeder_url is None:
         return pinned
     url = config.feeder_url or config.network.feeder_url
-    ask = ask or _fetch
+    ask = ask or partial(_fetch, config)
     if pinned is None:
         return _ask_on(url, wait, ask)
     if _ask_once(url, ask) not in (None, pinned):
@@ -66,10 +67,10 @@ def _ask_on(url: str, wait: Wait, ask: Ask) -> int | None:
         seconds = min(2 * seconds, BACK_OFF_SECONDS_MAX)
 
 
-def _fetch(url: str) -> int:
+def _fetch(config: Config, url: str) -> int:
     from workers.feeder import client  # here: few processes ask, and the HTTP client is heavy
 
     try:
-        return client.fetch_public_key(url)
+        return client.fetch_public_key(url, config.gw_api_key, config.gw_timeout)
     except client.FeederError as error:
         raise GatewayUnreachable(str(error)) from None

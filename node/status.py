@@ -1,92 +1,135 @@
-"""Status: asks a running node over HTTP how far it is, and shows the answer to a person or as JSON."""
+"""Status: shows a person, a script or a probe how far a running node is; the exit code says it, too."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-SECONDS_MAX = 5.0
-ANSWER_BYTES_MAX = 4 << 20
-EX_UNREACHABLE = 1
+from node.asking import Unreachable, is_served, over_broker, over_http
+from workers.progress import Progress, progress_of
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+URL_DEFAULT = "http://localhost:6060"
+EVERY_SECONDS = 2.0
+EX_SYNCED, EX_SYNCING, EX_UNHEALTHY, EX_NOT_RUNNING = range(4)
+
+Ask = Callable[[], dict[str, Any]]
 
 
-class Unreachable(Exception):
-    """No node answered; the text is one line that says why and what to do."""
+def asking(url: str | None, db_path: Path | None, default: Path) -> Ask:
+    """Return how the node is asked: as told, or over the socket of ``default`` if it is served, or over HTTP."""
+    if db_path is None and url is None and is_served(default):
+        db_path = default
+    if db_path is not None:
+        folder = db_path
+        return lambda: over_broker(folder)
+    return lambda: over_http(url or URL_DEFAULT)
 
 
-def show(url: str, *, as_json: bool) -> int:
-    """Print the status of the node at ``url``; return the exit code."""
+def show(ask: Ask, *, as_json: bool) -> int:
+    """Print the status once; return the exit code."""
     try:
-        status = fetch(url)
+        status = ask()
     except Unreachable as error:
-        click.echo(f"Error: {error}", err=True)
-        return EX_UNREACHABLE
+        return _unreachable(error)
     if as_json:
         click.echo(json.dumps(status, indent=2))
     else:
-        _print_tables(status)
-    return 0
+        from rich.console import Console
+
+        Console(soft_wrap=True, highlight=False).print(_tables(status))
+    return code(status)
 
 
-def fetch(url: str, seconds_max: float = SECONDS_MAX) -> dict[str, Any]:
-    """Return what ``/status`` of a node answers; raise Unreachable."""
-    if not url.startswith(("http://", "https://")):
-        raise Unreachable(
-            f'"{url}" is no URL: give the node\'s --http-host and --http-port as http://HOST:PORT'
-        )
-    try:
-        with urllib.request.urlopen(url.rstrip("/") + "/status", timeout=seconds_max) as answer:
-            status = json.loads(answer.read(ANSWER_BYTES_MAX))
-    except urllib.error.HTTPError as error:
-        raise Unreachable(f"{url} answers {error.code}: is it a Hera node?") from None
-    except urllib.error.URLError as error:
-        raise Unreachable(
-            f"no node answers at {url} ({_reason(error)}): start it with --http, or give its --url"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"the node at {url} broke off ({error}): try again") from None
-    except ValueError:
-        raise Unreachable(f"{url} does not answer in JSON: is it a Hera node?") from None
-    if not isinstance(status, dict) or "head" not in status:
-        raise Unreachable(f"{url} answers something else: is it a Hera node?")
-    return status
+def watch(ask: Ask, *, as_json: bool, every_seconds: float = EVERY_SECONDS) -> int:
+    """Show the status again and again until Ctrl-C or the node's end; return the exit code of the last one.
 
-
-def _reason(error: urllib.error.URLError) -> str:
-    reason = error.reason
-    return (reason.strerror or str(reason)) if isinstance(reason, OSError) else str(reason)
-
-
-def _print_tables(status: dict[str, Any]) -> None:
+    A terminal shows tables that change; what is no terminal gets one line, or one JSON object, each time.
+    """
     from rich.console import Console
+    from rich.live import Live
+
+    last = EX_NOT_RUNNING
+    console = Console(soft_wrap=True, highlight=False)
+    shows_tables = console.is_terminal and not as_json
+    try:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            while True:
+                status = ask()
+                last = code(status)
+                if shows_tables:
+                    live.update(_tables(status), refresh=True)
+                else:
+                    click.echo(json.dumps(status) if as_json else progress_of(status).line())
+                time.sleep(every_seconds)
+    except Unreachable as error:
+        return _unreachable(error)
+    except KeyboardInterrupt:
+        return last
+
+
+def code(status: Mapping[str, Any]) -> int:
+    """Return the exit code for a node that answered: 0 synced, 1 syncing, 2 unhealthy."""
+    if status.get("stuck"):
+        return EX_UNHEALTHY
+    is_known = status.get("target") is not None
+    return EX_SYNCED if is_known and not status.get("syncing") else EX_SYNCING
+
+
+def _unreachable(error: Unreachable) -> int:
+    click.echo(f"Error: {error}", err=True)
+    return EX_UNHEALTHY if error.runs else EX_NOT_RUNNING
+
+
+def _tables(status: Mapping[str, Any]) -> "Group":
+    from rich.console import Group
     from rich.table import Table
 
-    head = status["head"] or {}
+    head, seen = status.get("head") or {}, progress_of(status)
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
-        ("Hera", status["version"]),
-        ("network", f"{status['network']} ({status['chain_id']})"),
-        ("role", status["role"]),
+        ("Hera", status.get("version")),
+        ("network", f"{status.get('network')} ({status.get('chain_id')})"),
+        ("role", status.get("role")),
         ("head", head.get("number", "none yet")),
-        ("hash", head.get("hash", "-")),
-        ("state root", head.get("state_root", "-")),
-        ("target", "-" if status["target"] is None else status["target"]),
-        ("syncing", "yes" if status["syncing"] else "no"),
+        ("hash", head.get("hash")),
+        ("state root", head.get("state_root")),
+        ("target", status.get("target")),
+        ("syncing", "yes" if status.get("syncing") else "no"),
+        ("progress", seen.line()),
         ("stuck", status.get("stuck") or "no"),
-        ("peers", status["peers"]),
-        ("blocks/s", status["blocks_per_second"]),
+        ("peers", status.get("peers")),
+        ("blocks/s", status.get("blocks_per_second")),
     ):
-        table.add_row(name, str(value))
-    queues = Table("queue", box=None, pad_edge=False)
+        if value is not None:
+            table.add_row(name, str(value))
+    parts = [table, _stages(seen), _queues(status)]
+    return Group(*(part for part in parts if part.row_count))
+
+
+def _stages(seen: Progress) -> Any:
+    from rich.table import Table
+
+    table = Table("\nstage", box=None, pad_edge=False)
+    for column in ("processes", "busy", "done/s"):
+        table.add_column(f"\n{column}", justify="right")
+    for stage in seen.stages:
+        busy = f"{stage.busy:.0%}".replace("%", " %")
+        table.add_row(stage.name, str(stage.processes), busy, f"{stage.rate:g}")
+    return table
+
+
+def _queues(status: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("\nqueue", box=None, pad_edge=False)
     for column in ("items", "of", "bytes"):
-        queues.add_column(column, justify="right")
-    for name, queue in status["queues"].items():
-        queues.add_row(name, str(queue["items"]), str(queue["items_max"]), str(queue["bytes"]))
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    if status["queues"]:
-        console.print()
-        console.print(queues)
+        table.add_column(f"\n{column}", justify="right")
+    for name, queue in status.get("queues", {}).items():
+        table.add_row(name, str(queue["items"]), str(queue["items_max"]), str(queue["bytes"]))
+    return table

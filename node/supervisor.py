@@ -41,6 +41,7 @@ class Child:
     name: str
     argv: tuple[str, ...]
     stops: int
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)  # beside that of all
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Supervisor:
     def _start(self, running: _Running) -> None:
         running.process = subprocess.Popen(
             running.child.argv,
-            env=self._environ,
+            env={**self._environ, **running.child.environ},
             stdin=subprocess.DEVNULL,
             pass_fds=self._keep_open,
             process_group=0,  # so that Ctrl-C reaches us alone, and the order of the stop is ours

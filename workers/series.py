@@ -142,12 +142,27 @@ P2P = (
 FEEDER = (
     _counter(
         "hera_feeder_requests_total",
-        "Requests to the gateway; status 0: no answer.",
+        "Requests to the gateway; status 0: no whole answer.",
         "endpoint",
         "status",
     ),
     _seconds(
         "hera_feeder_request_duration_seconds", "Duration of a request to the gateway.", "endpoint"
+    ),
+    _counter("hera_feeder_bytes_total", "Bytes of answers, as they were sent.", "endpoint"),
+    _gauge("hera_feeder_requests_in_flight", "Blocks, or their classes, being asked for."),
+    _counter(
+        "hera_feeder_failures_total",
+        "Tries that failed: timeout, connection, limited, server, refused; malformed or missing parts.",
+        "reason",
+    ),
+    _counter(
+        "hera_feeder_limited_seconds_total", "How long the gateway told us to wait, 429 or 503."
+    ),
+    _counter(
+        "hera_feeder_classes_total",
+        "Classes of blocks, by where they came from: gateway, window (fetched for a lower block) or store.",
+        "origin",
     ),
 )
 RPC = (

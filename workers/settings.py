@@ -48,9 +48,19 @@ class Settings:
     rpc_cors: bool = False  # pages of any origin may ask
     rpc_workers: int = 1  # processes that share the HTTP port
     passport: Passport | None = None  # for a broker on another machine
+    gateway_api_key: str | None = field(
+        default=None, repr=False
+    )  # for higher limits at the gateway
+    gateway_timeouts_s: tuple[float, ...] = (
+        5.0,
+        10.0,
+        20.0,
+        40.0,
+    )  # each where the one before was short
     metrics_host: str = "localhost"
     metrics_port: int = 9090
     restarts: Path | None = None  # the supervisor's file, see workers.restarts
+    stages: tuple[tuple[str, str], ...] = ()  # of this node, see workers.progress
     figures: Figures = field(default_factory=Figures, compare=False, repr=False)  # of this process
 
     @property

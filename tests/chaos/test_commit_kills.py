@@ -25,7 +25,7 @@ from node.config import Config
 from tests.chaos.logs import KILLS, stored_twice, unexplained
 from tests.chaos.seeds import drawn
 from tests.chaos.stores import different, stored_head
-from tests.process.nodes import HERA, clean_env, custom_network, wait_until
+from tests.process.nodes import EACH_BLOCK, HERA, clean_env, custom_network, wait_until
 from tests.workers import blocks as made
 from workers.messages import BlockVerified
 from workers.store.opening import FOLDER
@@ -63,7 +63,7 @@ class Bench:
         self.log = folder / "commit.log"
         self.broker_log = folder / "broker.log"
         self._flags = ["--db-path", str(self.db_path), "--public-key", "0x1"]
-        self._flags += custom_network("http://127.0.0.1:1")
+        self._flags += [*custom_network("http://127.0.0.1:1"), *EACH_BLOCK]
         self._started: list[subprocess.Popen[bytes]] = []
         self.stored = -1
         self.seconds = 0.0  # that the last block took

@@ -22,7 +22,15 @@ from tests.chaos.gateways import Growing, serving
 from tests.chaos.logs import KILLS, stored_twice, unexplained
 from tests.chaos.seeds import drawn
 from tests.chaos.stores import different
-from tests.process.nodes import Node, custom_network, free_port, key_pair, nodes, wait_until
+from tests.process.nodes import (
+    EACH_BLOCK,
+    Node,
+    custom_network,
+    free_port,
+    key_pair,
+    nodes,
+    wait_until,
+)
 from workers.store.reader import Reader
 
 BLOCKS = 600
@@ -118,11 +126,10 @@ def start(make: Callable[..., Node], url: str) -> dict[str, Node]:
     feeder = ("--p2p-feeder-node", "--p2p-private-key", private_key, "--p2p-addr", address)
     peer = ("--p2p-peers", f"{address}/p2p/{peer_id}")
     metrics = ("--metrics", "--metrics-port", str(free_port()))
+    flags = (*custom_network(url), "--p2p", *EACH_BLOCK)
     return {
-        "feeder": make("feeder", *custom_network(url), "--p2p", "--verify-workers", "1", *feeder),
-        "peer": make(
-            "peer", *custom_network(url), "--p2p", "--verify-workers", "2", *peer, *metrics
-        ),
+        "feeder": make("feeder", *flags, "--verify-workers", "1", *feeder),
+        "peer": make("peer", *flags, "--verify-workers", "2", *peer, *metrics),
     }
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
+from starknet.wire.sync_pb2 import SignedBlockHeader
 from tests.flow import chains
 from tests.flow.peers import Chain
 from workers import verify
@@ -35,13 +36,13 @@ class WatchedWriter(Writer):
 
     run: Watch | None = None
 
-    def store(self, block: BlockVerified) -> None:
+    def store(self, block: BlockVerified) -> SignedBlockHeader:
         if self.run is None:
-            super().store(block)
-            return
+            return super().store(block)
         self.run.before_write(block)
-        super().store(block)
+        header = super().store(block)
         self.run.after_write(block)
+        return header
 
     def begin_anew(self) -> None:
         """Know only what is stored, as after opening."""

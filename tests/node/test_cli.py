@@ -137,13 +137,22 @@ def test_the_banner_ends_with_the_version_and_one_sentence() -> None:
     assert lines[-1].startswith("Hera is a ")
 
 
-def test_status_of_no_node_is_one_line_and_code_1() -> None:
+def test_status_of_no_node_is_one_line_and_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HERA_DB_PATH", raising=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # bound but not listening: nobody else can take it
         result = hera("status", "--url", f"http://127.0.0.1:{free.getsockname()[1]}")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.stderr.count("\n") == 1
     assert "no node answers" in result.stderr
+    result = hera("status", "--db-path", str(tmp_path), "--watch", "--json")
+    assert result.exit_code == 3
+    assert (
+        result.stderr
+        == f"Error: no node runs on {tmp_path}: start it, or give its --db-path or its --url\n"
+    )
 
 
 def test_help_comes_quickly_and_loads_nothing_heavy() -> None:

@@ -54,6 +54,13 @@ def test_processes_stop_in_the_order_of_the_page() -> None:
     assert stops["rpc"] == stops["p2p"]
 
 
+def test_progress_is_shown_of_the_rows_that_a_block_meets() -> None:
+    shown = processes.stages(config_of(p2p="true", http="true", metrics="true"))
+    assert [name for name, _ in shown] == ["p2p", *FETCH, "assemble", "verify", "commit"]
+    assert dict(shown) | {"p2p": "", "verify": "blocks.assembled"} == dict(shown)
+    assert [name for name, _ in processes.stages(config_of())] == ["feeder", "verify", "commit"]
+
+
 def test_each_child_is_started_by_the_verb_a_person_could_use() -> None:
     for child in processes.children(config_of(p2p="true", http="true"))[1:]:
         verb, row, flag, instance = child.argv[3:]

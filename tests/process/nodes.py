@@ -18,6 +18,7 @@ import psutil
 
 HERA = [sys.executable, "-m", "node"]
 PATIENCE_SECONDS = 120.0
+EACH_BLOCK = ("--log-level", "debug")  # a "Stored Block" for each block, also while syncing
 
 
 class Node:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.nodes import (
+    EACH_BLOCK,
     Node,
     custom_network,
     feeding,
@@ -68,7 +69,7 @@ def test_a_restarted_node_goes_on_from_its_head(
 ) -> None:
     url, address, _ = feeder
     with nodes(tmp_path) as make:
-        node = make("node", *custom_network(url), "--p2p", "--p2p-peers", address)
+        node = make("node", *custom_network(url), "--p2p", "--p2p-peers", address, *EACH_BLOCK)
         node.wait_head(BLOCKS - 1)
         assert node.stop() == 0
         before = node.text().count("Stored Block")

@@ -14,6 +14,7 @@ import pytest
 from broker import curve
 from starknet.devnet import Devnet
 from tests.process.nodes import (
+    EACH_BLOCK,
     HERA,
     Node,
     clean_env,
@@ -178,6 +179,7 @@ def test_a_worker_over_a_slow_and_lossy_line_joins_is_cut_off_and_comes_back(
         server = machines.start("gateway", *serve, at=line.node)
         node = machines.start(
             *("node", "--db-path", f"{tmp_path}/db", *custom_network("http://127.0.0.1:8085")),
+            *EACH_BLOCK,
             *("--verify-workers", "0", "--broker-listen", endpoint),
             *("--broker-keys", str(machines.keys)),
             at=line.node,

@@ -266,10 +266,10 @@ def test_a_store_that_is_in_use_refuses_the_stage_with_one_line(
         commit.start(settings(tmp_path))
 
 
-def test_each_stored_block_is_one_line_of_the_log(
+def test_each_stored_block_is_one_line_of_the_log_at_debug(
     keeper: Keeper[BlockVerified], chain: list[BlockVerified], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="hera")
+    caplog.set_level(logging.DEBUG, logger="hera")
 
     feed(keeper, [chain[1], chain[0], chain[0]])
 

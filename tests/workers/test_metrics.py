@@ -104,9 +104,8 @@ def test_what_was_counted_does_not_travel_with_settings() -> None:
 def test_requests_to_a_gateway_that_is_not_there_are_counted_as_status_0() -> None:
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-    figures, stop = Figures(), threading.Event()
-    stop.set()  # one try
-    with Gateway(f"http://127.0.0.1:{port}", stop, figures) as gateway, pytest.raises(Unreachable):
+    url, figures, stop = f"http://127.0.0.1:{port}", Figures(), threading.Event()
+    with Gateway(url, stop, figures, tries_max=1) as gateway, pytest.raises(Unreachable):
         gateway.signature(1)
     series = figures.report()["series"]
     assert series["hera_feeder_requests_total"] == {JOIN.join(("get_signature", "0")): 1}
@@ -129,6 +128,13 @@ def test_what_a_process_says_gets_its_name_for_a_label(settings: Settings) -> No
     assert seen["hera_queue_capacity_items", ("blocks.stored",)] == 10
     assert seen["hera_build_info", ("1.2.3", "devnet")] == 1
     assert seen["sync_blockchain_height", ()] == 7
+
+
+def test_who_only_looks_at_the_node_has_no_series(settings: Settings) -> None:
+    seen = found(settings, figures_of(**{"status-77": Figures().report(), "commit": {}}))
+    assert {labels for name, labels in seen if name == "hera_worker_up"} == {
+        *(("broker",), ("commit",))
+    }
 
 
 def test_a_process_that_the_supervisor_knows_and_the_broker_does_not_is_missed(

@@ -6,11 +6,13 @@ stored there, so that a source which was restarted learns how far the store has 
 chain, blocks are taken back one by one; what is then still under way of the old chain is let go.
 """
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from starknet.felt import short
 from workers.blame import fault_of
+from workers.commit.pace import Pace
 from workers.errors import PeerFault
 from workers.log import fields, log
 from workers.messages import BlockStored, BlocksUndone, BlockVerified, Retreat
@@ -40,6 +42,7 @@ class Commit:
         self._figures.count("hera_sync_reorgs_total", 0)
         self._figures.count("hera_sync_reorged_blocks_total", 0)
         self._held: dict[int, tuple[int, BlockVerified]] = {}  # number -> ticket and block
+        self._pace = Pace()
         self._oldest = 0  # blocks of older attempts are of a chain that was left
 
     def take(self, ticket: int, message: BlockVerified | Retreat) -> Iterator[Finished]:
@@ -101,11 +104,12 @@ class Commit:
 
     def _store(self, ticket: int, block: BlockVerified) -> Finished:
         try:
-            self._writer.store(block)
+            header = self._writer.store(block)
         except PeerFault as fault:
             self._figures.count("hera_verify_failures_total", rule=fault.rule)
             return Finished((ticket,), (fault_of(block, fault),))
-        log.info(
+        log.log(
+            self._pace.level(header.time, time.time()),
             "Stored Block",
             extra=fields(
                 number=block.number,

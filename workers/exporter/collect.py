@@ -17,6 +17,7 @@ from prometheus_client.core import (
 from workers import restarts
 from workers.exporter.lives import Key, Lives
 from workers.metrics import JOIN, SETS_MAX, Value
+from workers.progress import OBSERVER
 from workers.series import ALL, BUCKETS_S, Kind, Series
 from workers.settings import Settings
 
@@ -67,6 +68,8 @@ class Collector:
             found["hera_worker_up", (name,)] = 0
         found["hera_worker_up", (BROKER,)] = 1
         for name, record in figures["workers"].items():
+            if name.startswith(OBSERVER):
+                continue
             found |= self._of_worker(name, record)
         return found | _aliases(found)
 

@@ -89,8 +89,9 @@ def convert(number: int, block: Json, state_update: Json, signature: Json) -> Fe
 
 def fetch_classes(
     gateway: Gateway, number: int, wanted: Iterable[int], got: dict[int, bytes]
-) -> None:
-    """Add to ``got`` the frame of each wanted class it lacks. Raises PartMissing and FeederError."""
+) -> int:
+    """Add to ``got`` the frame of each wanted class it lacks; return how many. Raises PartMissing and FeederError."""
+    before = len(got)
     for class_hash in wanted:
         if class_hash in got:
             continue
@@ -104,6 +105,7 @@ def fetch_classes(
         except GatewayFormatError as error:
             raise BadAnswer(f"block {number}: class {class_hash:#x}: {error}") from error
         got[class_hash] = join([message])
+    return len(got) - before
 
 
 def assemble(attempt: int, fetched: Fetched, classes: Iterable[bytes]) -> BlockAssembled:

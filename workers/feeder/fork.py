@@ -40,7 +40,8 @@ def find_common(settings: Settings, gateway: Gateway, stored: Mapping[int, bytes
     while high - low > 1:  # … then bisect up to the last one
         middle = (low + high) // 2
         low, high = (middle, high) if shared(middle) else (low, middle)
-    _require_signed(settings, gateway, low + 1, stored[low])
+    if low < head:
+        _require_signed(settings, gateway, low + 1, stored[low])
     return Common(low, stored[low])
 
 

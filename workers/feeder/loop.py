@@ -16,14 +16,10 @@ from typing import Any, Protocol
 from broker.link import Delivery
 from starknet.felt import to_bytes32
 from workers.feeder.block import Fetched, PartMissing, assemble, fetch, fetch_classes
-from workers.feeder.client import (
-    BadAnswer,
-    FeederError,
-    Gateway,
-    Unreachable,
-    backoff,
-)
+from workers.feeder.client import FeederError, Gateway, Unreachable
 from workers.feeder.fork import Common, find_common
+from workers.feeder.head import Head, Place
+from workers.feeder.trouble import REASONS, Trouble, reason_of
 from workers.feeder.window import Entry, Step, Window
 from workers.log import fields, log
 from workers.messages import RETREAT_BLOCKS_MAX, BlockStored, BlocksUndone, Fault, Retreat
@@ -36,13 +32,11 @@ BUSY_SECONDS = 0.02  # how long to listen for messages while requests are under 
 FULL_SECONDS = 0.1  # … while the pipeline takes no more
 IDLE_SECONDS_MAX = 1.0
 LOOK_SECONDS = 5.0  # how often the store's head is looked at besides being told
-PAUSE_SECONDS = 1.0  # without an answer from the gateway, doubled each time
-PAUSE_SECONDS_MAX = 30.0
 BEHIND_BLOCKS = 2
 OTHER_PARENT = (
     "header.parent"  # what commit says of a verified block that follows another one than ours
 )
-TOLD_MAX = 256  # causes remembered so as not to be logged again
+CLASS_ORIGINS = ("gateway", "store", "window")
 
 
 class Port(Protocol):
@@ -69,7 +63,13 @@ def run(settings: Settings, link: Port, stop: threading.Event) -> None:
     """Feed blocks through ``link`` until ``stop``."""
     pool = ThreadPoolExecutor(REQUESTS_MAX, thread_name_prefix="gateway")
     with (
-        Gateway(settings.feeder_url, stop, settings.figures) as gateway,
+        Gateway(
+            settings.feeder_url,
+            stop,
+            settings.figures,
+            api_key=settings.gateway_api_key,
+            timeouts_s=settings.gateway_timeouts_s,
+        ) as gateway,
         closing(Reader(settings.db_path, settings.figures)) as reader,
     ):
         feeder = _Feeder(settings, link, gateway, reader, pool)
@@ -110,10 +110,11 @@ class _Feeder:
         self._pool = pool
         self._window = Window(-1, settings.in_flight_bytes)
         self._jobs: list[_Job] = []
-        self._told: dict[tuple[int, str], None] = {}
+        self._trouble = Trouble(gateway.url)
+        self._gateway_head = Head(self._window, reader)
+        self._latest: Future[tuple[int, bytes] | None] | None = None
+        self._latest_at = 0.0
         self._attempt = time.time_ns() // 1_000_000  # above those of an earlier life
-        self._paused_until = 0.0
-        self._pauses = 0
         self._look_at = 0.0
         self._at_head = False
         self._fork: Future[Common | None] | None = None
@@ -124,6 +125,10 @@ class _Feeder:
     def start(self) -> None:
         """Begin at the stored head."""
         self._look(time.monotonic())
+        for origin in CLASS_ORIGINS:
+            self._count_classes(origin, 0)
+        for reason in REASONS:
+            self._settings.figures.count("hera_feeder_failures_total", 0, reason=reason)
         log.info(
             "Feeding blocks from a gateway",
             extra=fields(url=self._gateway.url, next=self._window.head + 1),
@@ -135,35 +140,44 @@ class _Feeder:
         if now >= self._look_at:
             self._look(now)
         self._gather()
-        self._resolve()
         self._follow_fork()
         if self._retreat is None:
             self._give()
-        if self._retreat is None and now >= self._paused_until:
+        if self._retreat is None and now >= self._trouble.paused_until:
+            self._look_at_gateway(now)
+            self._resolve()
             self._ask(now)
         self._tell_at_head()
+        self._tell_status()
+        self._listen(self._patience(time.monotonic()))
+
+    def _tell_status(self) -> None:
+        target = max(self._window.best_known(), self._gateway_head.target)
         self._link.status(
             {
                 "head": self._window.head,
+                "target": target,
                 "window": self._window.blocks_held(),
                 "bytes": self._window.bytes_held(),
                 "requests": len(self._jobs),
+                "stuck": self._trouble.line,
             }
         )
         figures = self._settings.figures
         figures.set("hera_sync_window_bytes", self._window.bytes_held())
         figures.set("hera_sync_window_capacity_bytes", self._settings.in_flight_bytes)
-        if (known := self._window.best_known()) >= 0:
-            figures.set("hera_sync_best_known_block", known)
-        self._listen(self._patience(time.monotonic()))
+        figures.set("hera_feeder_requests_in_flight", len(self._jobs))
+        if target >= 0:
+            figures.set("hera_sync_best_known_block", target)
 
     def _patience(self, now: float) -> float:
         """How long the broker may be listened to before something else is due."""
-        if self._jobs:
+        if self._jobs or self._latest is not None or self._fork is not None:
             return BUSY_SECONDS
         if self._window.ready():
             return FULL_SECONDS
-        due = max(self._window.next_due(now), self._paused_until - now, BUSY_SECONDS)
+        due = min(self._window.next_due(now), self._latest_at - now)
+        due = max(due, self._trouble.paused_until - now, BUSY_SECONDS)
         return min(due, IDLE_SECONDS_MAX)
 
     # ---- broker -> feeder -----------------------------------------------------------------------
@@ -185,8 +199,7 @@ class _Feeder:
 
     def _stored(self, number: int) -> None:
         self._window.stored(number)
-        for told in [key for key in self._told if key[0] <= number]:
-            del self._told[told]
+        self._trouble.stored(number)
 
     def _fault(self, fault: Fault) -> None:
         """Fetch what was refused again, unless that has begun already."""
@@ -196,8 +209,9 @@ class _Feeder:
                 continue
             if fault.rule == OTHER_PARENT and number == self._window.head + 1:
                 self._look_for_fork()
-            text = f"gateway: block {number} breaks rule {fault.rule}: {fault.detail}"
-            self._tell(number, text, logging.ERROR)
+            if number == self._window.head + 1 or self._trouble.quiet():
+                text = f"gateway: block {number} breaks rule {fault.rule}: {fault.detail}"
+                self._trouble.tell(number, text, logging.ERROR)
             entry.classes.clear()
             self._window.failed(entry, time.monotonic())
 
@@ -222,11 +236,11 @@ class _Feeder:
             try:
                 common = fork.result()
             except (FeederError, PartMissing) as error:
-                self._tell(self._window.head, f"the gateway left our chain: {error}", logging.ERROR)
+                self._cannot_follow(f"the gateway left our chain: {error}")
                 return
             if common is None:
                 text = f"the gateway shares none of our last {RETREAT_BLOCKS_MAX} blocks"
-                self._tell(self._window.head, f"{text}; staying", logging.ERROR)
+                self._cannot_follow(f"{text}; staying")
                 return
             if common.number < self._window.head:
                 log.warning(
@@ -238,6 +252,9 @@ class _Feeder:
                 self._retreat = Retreat(self._attempt, common.number, common.block_hash)
         if self._retreat is not None and not self._is_retreat_given:
             self._is_retreat_given = self._link.give(self._retreat)
+
+    def _cannot_follow(self, text: str) -> None:
+        self._trouble.tell(self._window.head + 1, text, logging.ERROR)
 
     def _undone(self, number: int) -> None:
         self._retreat = None
@@ -254,6 +271,28 @@ class _Feeder:
             self._stored(head.number)
 
     # ---- gateway -> feeder ----------------------------------------------------------------------
+
+    def _look_at_gateway(self, now: float) -> None:
+        """Ask for the gateway's last block now and then; follow it where it is another than ours."""
+        if self._latest is None:
+            if now >= self._latest_at:
+                self._latest_at = now + self._poll_seconds
+                self._latest = self._pool.submit(self._gateway.latest)
+            return
+        if not self._latest.done():
+            return
+        asked, self._latest = self._latest, None
+        try:
+            self._reader.refresh()
+            place = self._gateway_head.look(asked.result())
+        except FeederError as error:
+            self._count_failure(error)
+            if isinstance(error, Unreachable):
+                self._trouble.pause(error, now)
+            return
+        self._trouble.answered()
+        if place is Place.OTHER:
+            self._look_for_fork()
 
     def _ask(self, now: float) -> None:
         while len(self._jobs) < REQUESTS_MAX:
@@ -286,7 +325,7 @@ class _Feeder:
                 if self._window.get(entry.number) is entry:
                     self._failed(entry, error)
                 continue
-            self._answered()
+            self._trouble.answered()
             if self._window.get(entry.number) is entry:
                 job.done(entry, outcome)
 
@@ -300,7 +339,7 @@ class _Feeder:
         self._window.keep(entry, fetched.size)
 
     def _resolve(self) -> None:
-        """Ask for the classes of each fetched block: declared ones, then deployed ones nobody has yet."""
+        """Ask for the classes of each fetched block that neither the store has nor a lower block brings."""
         entries = list(self._window.unresolved())
         if entries:
             self._reader.refresh()
@@ -308,14 +347,19 @@ class _Feeder:
             if entry.fetched is None:
                 continue
             entry.wanted = self._wanted(entry.fetched)
-            if all(class_hash in entry.classes for class_hash in entry.wanted):
-                self._complete(entry, None)
+            if self._window.is_class_coming(entry):
+                continue  # a lower block asks for it at this moment
+            self._find_classes(entry)
+            missing = [known for known in entry.wanted if known not in entry.classes]
+            if not missing:
+                self._complete(entry, 0)
                 continue
             entry.step = Step.CLASSES_ASKED
             arguments = (self._gateway, entry.number, entry.wanted, entry.classes)
             self._submit(entry, self._complete, fetch_classes, *arguments)
 
     def _wanted(self, fetched: Fetched) -> tuple[int, ...]:
+        """Return the classes that a block brings: declared ones, and deployed ones that nobody declared."""
         brought = self._window.brought_before(fetched.number)
         deployed = (
             class_hash
@@ -324,7 +368,20 @@ class _Feeder:
         )
         return tuple(dict.fromkeys((*fetched.declared, *deployed)))
 
-    def _complete(self, entry: Entry, _: None) -> None:
+    def _find_classes(self, entry: Entry) -> None:
+        """Take what was fetched before: a class may be declared more than once."""
+        for class_hash in entry.wanted:
+            if class_hash in entry.classes:
+                continue
+            origin, frame = "window", self._window.class_frame(class_hash)
+            if frame is None:
+                origin, frame = "store", self._reader.class_frame(to_bytes32(class_hash))
+            if frame is not None:
+                entry.classes[class_hash] = frame
+                self._count_classes(origin, 1)
+
+    def _complete(self, entry: Entry, fetched: int) -> None:
+        self._count_classes("gateway", fetched)
         assert entry.fetched is not None, "classes are asked for once the block is fetched"
         frames = [entry.classes[class_hash] for class_hash in entry.wanted]
         entry.ready = assemble(entry.attempt, entry.fetched, frames)
@@ -333,33 +390,24 @@ class _Feeder:
         self._window.keep(entry, entry.size + sum(len(frame) for frame in frames))
 
     def _failed(self, entry: Entry, error: FeederError | PartMissing) -> None:
-        """Say once why it does not go on, and try again later."""
+        """Try again later; say why where all lower blocks are there."""
         now = time.monotonic()
         if isinstance(error, Unreachable):
-            self._window.again(entry)
-            self._pause(error, now)
+            self._window.interrupted(entry)
+            self._trouble.pause(error, now)
             return
-        before = entry.number - 1
-        stay = f"staying at block {before}" if before >= 0 else "staying before the first block"
-        block = f"block {entry.number}: "
-        text = str(error) if str(error).startswith(block) else block + str(error)
-        level = logging.ERROR if isinstance(error, BadAnswer) else logging.WARNING
-        self._tell(entry.number, f"{text}; {stay}", level)
+        self._count_failure(error)
         self._window.failed(entry, now)
+        if entry.number == self._window.lowest_missing():
+            self._trouble.failed(entry.number, error)
 
-    def _pause(self, error: Unreachable, now: float) -> None:
-        """Ask nothing for a while; one line for as long as it lasts."""
-        if now < self._paused_until:
-            return
-        if self._pauses == 0:
-            log.warning(f"{error}; check --feeder-url and the network, trying again")
-        self._pauses += 1
-        self._paused_until = now + backoff(self._pauses, PAUSE_SECONDS, PAUSE_SECONDS_MAX)
+    def _count_failure(self, error: Exception) -> None:
+        if not isinstance(error, Unreachable):  # the client has counted its tries
+            figures = self._settings.figures
+            figures.count("hera_feeder_failures_total", reason=reason_of(error))
 
-    def _answered(self) -> None:
-        if self._pauses:
-            log.info("The gateway answers again", extra=fields(url=self._gateway.url))
-        self._pauses = 0
+    def _count_classes(self, origin: str, count: int) -> None:
+        self._settings.figures.count("hera_feeder_classes_total", count, origin=origin)
 
     def _tell_at_head(self) -> None:
         """One line when all that the gateway has is stored; again only after falling behind."""
@@ -368,15 +416,6 @@ class _Feeder:
             log.info("At the gateway's head", extra=fields(number=self._window.head))
         if self._window.blocks_held() > BEHIND_BLOCKS:
             self._at_head = False
-
-    def _tell(self, number: int, text: str, level: int) -> None:
-        """Log a line about a block once, until the block is stored."""
-        if (number, text) in self._told:
-            return
-        while len(self._told) >= TOLD_MAX:
-            del self._told[next(iter(self._told))]
-        self._told[number, text] = None
-        log.log(level, text, extra=fields(number=number))
 
     # ---- feeder -> broker -----------------------------------------------------------------------
 

@@ -105,6 +105,13 @@ class Window:
         entry.fetched = None
         entry.ready = None
 
+    def interrupted(self, entry: Entry) -> None:
+        """Go on with a block where a silent gateway left it; what was fetched of it is kept."""
+        if entry.fetched is not None:
+            entry.step = Step.FETCHED
+        else:
+            self.again(entry)
+
     def next_to_ask(self, now: float) -> Entry | None:
         """Return the lowest block that may be asked for now, within the bounds of count and bytes.
 
@@ -146,6 +153,28 @@ class Window:
         """Return the classes that unstored blocks below ``number`` bring."""
         lower = (entry for entry in self._entries.values() if entry.number < number)
         return {class_hash for entry in lower for class_hash in entry.wanted}
+
+    def is_class_coming(self, entry: Entry) -> bool:
+        """Whether a lower block asks the gateway for a class that this one wants too."""
+        asking = (
+            lower
+            for lower in self._entries.values()
+            if lower.number < entry.number and lower.step is Step.CLASSES_ASKED
+        )
+        wanted = set(entry.wanted) - entry.classes.keys()
+        return any(not wanted.isdisjoint(lower.wanted) for lower in asking)
+
+    def class_frame(self, class_hash: int) -> bytes | None:
+        """Return a class that was fetched for any block of the window."""
+        found = (entry.classes.get(class_hash) for entry in self._entries.values())
+        return next((frame for frame in found if frame is not None), None)
+
+    def lowest_missing(self) -> int:
+        """Return the lowest block that is not whole yet."""
+        number = self.head + 1
+        while (entry := self._entries.get(number)) and entry.step in (Step.READY, Step.GIVEN):
+            number += 1
+        return number
 
     def ready(self) -> list[Entry]:
         """Return the blocks that may be handed on, lowest first."""

@@ -169,7 +169,7 @@ class Watch:
             "head": None if head is None else _head(head),
             "target": target,
             "syncing": target is not None and target > number,
-            "stuck": statuses.get("p2p", {}).get("stuck") or None,
+            "stuck": next(filter(None, (s.get("stuck") for s in statuses.values())), None),
             "peers": _p2p(statuses)["peers"],
             "p2p": _p2p(statuses),
             "blocks_per_second": round(self.speed(), 2),

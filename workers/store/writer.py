@@ -86,8 +86,8 @@ class Writer:
         body = self._rocks.get(Family.HEADERS, number_key(number))
         return None if body is None else hash_of(decode_header(body))
 
-    def store(self, block: BlockVerified) -> None:
-        """Apply and write the block that follows the head.
+    def store(self, block: BlockVerified) -> SignedBlockHeader:
+        """Apply and write the block that follows the head; return its header.
 
         Raises ``PeerFault`` (``header.parent``, ``classes.missing``, ``state.root``) and then leaves the store as
         it was; ``StoreError`` when the disk refuses.
@@ -95,6 +95,7 @@ class Writer:
         with self._figures.timed("hera_store_commit_duration_seconds"):
             header = self._store(block)
         self._note_stored(block, header)
+        return header
 
     def _store(self, block: BlockVerified) -> SignedBlockHeader:
         self._require_link(block)
