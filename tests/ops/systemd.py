@@ -51,7 +51,7 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> subprocess.Compl
     """Run a program to its end."""
     need()
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=env, cwd="/"
+        command, capture_output=True, text=True, timeout=120, check=False, env=env, cwd="/"
     )
 
 
