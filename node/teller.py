@@ -38,6 +38,10 @@ class Teller:
         """Return what was seen last, as JSON knows it."""
         return {} if self._seen is None else {"progress": self._seen.as_json()}
 
+    def status(self) -> str:
+        """Return what was seen last as one line, for a service manager."""
+        return "running" if self._seen is None else self._seen.line()
+
     def look(self, figures: Mapping[str, Any]) -> None:
         """Take one look, and say what it shows if that is due."""
         now = self._clock()

@@ -52,6 +52,12 @@ def test_a_syncing_node_says_one_line_every_ten_seconds(scene: Scene) -> None:
     )
 
 
+def test_a_service_manager_may_know_what_was_seen_last_at_any_time(scene: Scene) -> None:
+    assert scene.teller.status() == "running"
+    scene.looks(60, 1000, 1000)
+    assert scene.teller.status() == "100.0 % | block 1 000/1 000 | at the head | 8 peers"
+
+
 def test_the_head_is_said_once_when_it_is_reached_and_then_nothing(scene: Scene) -> None:
     scene.looks(30, 0, 1000, speed=30)
 
