@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from node import networks
+from node import juno, networks
 from node.banner import VERSION
 from node.config import (
     KEYS,
@@ -25,7 +25,9 @@ from workers.exits import EX_CONFIG
 Given = TypeVar("Given")
 Parsed = TypeVar("Parsed")
 _DEVNET_VERSION = "0.13.4"
+_NAMES = frozenset(key.name for key in KEYS)
 _BOOLEANS = frozenset(f"--{key.name}" for key in KEYS if key.kind == "bool")
+_BOOLEANS |= {f"--{name}" for name in juno.BOOLEANS - _NAMES}
 
 
 def main() -> NoReturn:
@@ -54,15 +56,17 @@ def _spell_out(args: list[str]) -> list[str]:
 
 
 def _node_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a node; ``node.config`` parses their values."""
+    """Add the options of a node; ``node.config`` parses their values. Those of Juno alone are taken and not shown."""
+    for name in juno.UNUSED.keys() - _NAMES:
+        function = click.option(f"--{name}", name.replace("-", "_"), hidden=True)(function)
     for key in reversed(KEYS):
         words = f"{key.help}  [default: {key.default}]" if key.default else key.help
         function = click.option(
             f"--{key.name}", key.name.replace("-", "_"), metavar=key.metavar, help=words
         )(function)
-    return click.option("--config", metavar="FILE", help="TOML file with these options as keys.")(
-        function
-    )
+    return click.option(
+        "--config", metavar="FILE", help="TOML file, or Juno's YAML, with these options as keys."
+    )(function)
 
 
 def _protocol_version(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +88,8 @@ def cli(ctx: click.Context, /, **options: str | None) -> None:
     """Hera, a Starknet full node. Without a command it runs the node.
 
     Each option is also read from the environment (--p2p-peers is HERA_P2P_PEERS) and from the file of
-    --config. A flag overrides the environment, which overrides the file.
+    --config. A flag overrides the environment, which overrides the file. What is set for Juno (JUNO_P2P_PEERS, its
+    YAML file) is read as well; HERA_ variables override JUNO_ ones.
     """
     ctx.obj = options
     if ctx.invoked_subcommand is None:
@@ -538,7 +543,7 @@ def _options(ctx: click.Context) -> tuple[dict[str, str], str | None]:
 
 
 def _set_options(params: Mapping[str, Any]) -> dict[str, str]:
-    names = {key.name.replace("-", "_"): key.name for key in KEYS} | {"config": "config"}
+    names = {name.replace("-", "_"): name for name in (*_NAMES, *juno.UNUSED, "config")}
     return {
         names[name]: value for name, value in params.items() if name in names and value is not None
     }

@@ -1,16 +1,14 @@
 """Config: lets through one whole, typed configuration, or stops with one line that says what is wrong and where.
 
-Precedence: flag > environment (``HERA_…``) > TOML file (``--config``) > default. Every value, wherever it comes from,
-is first a text and passes the same parser. Nothing else in Hera reads the environment.
+Precedence: flag > environment (``HERA_…``, then ``JUNO_…``) > file (``--config``) > default (``node.sources``). Every
+value, wherever it comes from, is first a text and passes the same parser. Nothing else in Hera reads the environment.
 """
 
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,17 +20,19 @@ from broker import endpoint
 from broker.curve import Passport, allowed, load_broker, load_passport
 from node import durations, networks
 from node.banner import VERSION
+from node.sources import ConfigError as ConfigError
+from node.sources import Key, Value, gather, variable
 from starknet.network import Network
 from workers import hash_table
 from workers.settings import P2PSettings, Settings
 
 T = TypeVar("T")
 
-ENV_PREFIX = "HERA_"
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 LOG_FORMATS = ("console", "json")
 LISTEN_DEFAULT = "/ip4/0.0.0.0/tcp/0"
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107; ZeroMQ and the closing zero want some of them
+FOREIGN = "CURRENT"  # a file of Juno's database (Pebble)
 MEMORY_MIB_DEFAULT = 128
 MEMORY_MIB_MIN = 16
 MEMORY_MIB_MAX = 65536
@@ -54,17 +54,6 @@ CUSTOM_KEYS = (
 )
 
 
-class ConfigError(Exception):
-    """The configuration cannot be run; the text is one line that names what is wrong and what to do.
-
-    ``names`` are the options of which some must go for it to be so no more, where that is known.
-    """
-
-    def __init__(self, line: str, *names: str) -> None:
-        super().__init__(line)
-        self.names = names
-
-
 @dataclass(frozen=True)
 class Config:
     """Everything a node can be told. ``given`` holds what was set, as texts, so that a child can be told the same."""
@@ -73,6 +62,7 @@ class Config:
     network: Network
     log_level: str
     log_format: str
+    colour: bool
     http: bool
     http_host: str
     http_port: int
@@ -105,6 +95,8 @@ class Config:
     broker_keys: Path | None
     db_path_given: bool
     given: tuple[tuple[str, str], ...]
+    read_as_juno: tuple[str, ...] = ()  # variables of Juno's that were taken as Hera's
+    unused: tuple[str, ...] = ()  # what was set and has no meaning, each with why
 
     @property
     def run_folder(self) -> Path:
@@ -158,6 +150,8 @@ class Config:
             self.db_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise self.no_db_folder(error.strerror or "") from None
+        if (self.db_path / FOREIGN).exists():  # ours is in a folder of its own in there
+            raise self.foreign_folder()
         try:
             self.run_folder.mkdir(mode=0o700, exist_ok=True)
             endpoint.check_folder(self.run_folder)
@@ -170,6 +164,12 @@ class Config:
         """Return what is said where the database's folder cannot be made."""
         return ConfigError(
             f"db-path: {self.db_path} cannot be created ({why}): choose another --db-path"
+        )
+
+    def foreign_folder(self) -> ConfigError:
+        """Return what is said where the database's folder is another program's."""
+        return ConfigError(
+            f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
         )
 
     def no_run_folder(self, why: str) -> ConfigError:
@@ -187,7 +187,8 @@ class Config:
     def shown(self) -> dict[str, Any]:
         """Return every value in force, for the log, with keys masked."""
         values = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
-        del values["given"]
+        for name in ("given", "read-as-juno", "unused"):
+            del values[name]
         values["network"] = asdict(self.network)
         values["feeder-url"] = self.feeder_url or self.network.feeder_url
         values |= {name: HIDDEN for name in SECRETS if values[name] is not None}
@@ -251,23 +252,15 @@ class Config:
         )
 
 
-@dataclass(frozen=True)
-class Key:
-    """One option: its name as a flag, what TOML may hold (``kind``), and its words in the help text."""
-
-    name: str
-    kind: str  # text | bool | int | list
-    help: str
-    metavar: str = "TEXT"
-    default: str = ""
-    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
-
-
 KEYS = (
     Key("db-path", "text", "Folder of the database.", "DIR", "$PWD/hera"),
     Key("network", "text", "Network to follow; see also the cn-* options.", "NAME", "mainnet"),
     Key("log-level", "text", "trace, debug, info, warn or error.", "LEVEL", "info"),
     Key("log-format", "text", "console or json.", "FORMAT", "console"),
+    Key("log-json", "bool", "The same as --log-format json.", "[=BOOL]", "false"),
+    Key(
+        "colour", "bool", "Colour the log on a terminal, unless NO_COLOR is set.", "[=BOOL]", "true"
+    ),
     Key("http", "bool", "Serve status and JSON-RPC over HTTP.", "[=BOOL]", "false"),
     Key("http-host", "text", "Address the HTTP server listens on.", "HOST", "localhost"),
     Key("http-port", "int", "Port the HTTP server listens on.", "PORT", "6060"),
@@ -390,17 +383,12 @@ def load(
 ) -> Config:
     """Join flags, environment, file and defaults into one Config; raise ConfigError, one line, for bad input.
 
-    ``flags`` maps option names to texts. ``config`` is the TOML file's path (``HERA_CONFIG`` if None). The options
-    ``without`` are not looked at.
+    ``flags`` maps option names to texts. ``config`` is the file's path (``HERA_CONFIG``, or ``JUNO_CONFIG``, if None).
+    The options ``without`` are not looked at.
     """
-    path = config_file(environ, config)
-    values = _from_file(path, without) if path is not None and "config" not in without else {}
-    for name in NAMES:
-        if environ.get(variable(name)):
-            values[name] = _Value(environ[variable(name)], variable(name))
-    values |= {name: _Value(text, f"--{name}") for name, text in flags.items()}
-    values = {name: value for name, value in values.items() if name not in without}
-    return _build(_Values(values), cwd or Path.cwd())
+    given = gather(KEYS, flags, environ, config, without)
+    built = _build(_Values(given.values), cwd or Path.cwd())
+    return replace(built, read_as_juno=given.read_as_juno, unused=given.unused)
 
 
 def load_in_part(
@@ -419,12 +407,6 @@ def load_in_part(
             without |= set(error.names)
 
 
-def config_file(environ: Mapping[str, str], config: str | None) -> Path | None:
-    """Return the TOML file that is read: the one of ``--config``, else that of ``HERA_CONFIG``."""
-    path = config if config is not None else environ.get(variable("config"), "")
-    return Path(path) if path else None
-
-
 def run_folder(db_path: Path) -> Path:
     """Return the folder of the sockets of the node on ``db_path``, an absolute path."""
     inside = db_path / "run"
@@ -434,70 +416,10 @@ def run_folder(db_path: Path) -> Path:
     return Path(gettempdir()) / f"hera-{os.getuid()}-{digest}"
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of option ``name``."""
-    return ENV_PREFIX + name.upper().replace("-", "_")
-
-
-@dataclass(frozen=True)
-class _Value:
-    """A text and where it was set, for the error line."""
-
-    text: str
-    origin: str
-
-
-def _from_file(path: Path, without: Collection[str]) -> dict[str, _Value]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"--config: {path} does not exist: create it or correct the path", "config"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"--config: {path} cannot be read: {error.strerror}", "config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: {path} is no valid TOML: {error}", "config") from None
-    return {
-        name: _file_value(name, value, path) for name, value in table.items() if name not in without
-    }
-
-
-def _file_value(name: str, value: object, path: Path) -> _Value:
-    key = next((key for key in KEYS if key.name == name), None)
-    origin = f"{name} in {path}"
-    if key is None:
-        near = get_close_matches(name, NAMES, 1)
-        hint = f"did you mean {near[0]}?" if near else "remove it; hera --help lists the keys"
-        raise ConfigError(f"{origin}: there is no such key: {hint}", name)
-    match key.kind, value:
-        case "bool", bool():
-            return _Value(str(value).lower(), origin)
-        case "int", int() if not isinstance(value, bool):
-            return _Value(str(value), origin)
-        case "text" | "list", str():
-            return _Value(value, origin)
-        case "list", list() if all(_is_item(item) for item in value):
-            return _Value(",".join(str(item) for item in value) or "[]", origin)
-        case "text", int() if name == "cn-l1-chain-id" and not isinstance(value, bool):
-            return _Value(str(value), origin)
-    wanted = {
-        "bool": "true or false, without quotes",
-        "int": "a whole number, without quotes",
-        "text": "a string in quotes",
-        "list": "a string, or a list",
-    }
-    raise ConfigError(f"{origin}: give {wanted[key.kind]}", name)
-
-
-def _is_item(item: object) -> bool:
-    return isinstance(item, str | int) and not isinstance(item, bool)
-
-
 class _Values:
     """What was set, from any origin; parses each value and names its origin in the error line."""
 
-    def __init__(self, values: Mapping[str, _Value]) -> None:
+    def __init__(self, values: Mapping[str, Value]) -> None:
         self._set = {name: value for name, value in values.items() if value.text.strip()}
 
     def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
@@ -521,7 +443,8 @@ def _build(values: _Values, cwd: Path) -> Config:
         db_path=get("db-path", lambda text: Path(os.path.abspath(cwd / text)), cwd / "hera"),
         network=_network(values),
         log_level=get("log-level", lambda text: _one_of(text.lower(), LOG_LEVELS), "info"),
-        log_format=get("log-format", lambda text: _one_of(text.lower(), LOG_FORMATS), "console"),
+        log_format=_log_format(values),
+        colour=get("colour", boolean, True),
         http=get("http", boolean, False),
         http_host=get("http-host", host, "localhost"),
         http_port=get("http-port", port, 6060),
@@ -624,6 +547,12 @@ def _check_machines(config: Config, given: Mapping[str, str]) -> None:
         raise ConfigError(
             "broker: a worker elsewhere must be told the node's --network (or cn-*)", "broker"
         )
+
+
+def _log_format(values: _Values) -> str:
+    if values.get("log-json", boolean, False):
+        return "json"
+    return values.get("log-format", lambda text: _one_of(text.lower(), LOG_FORMATS), "console")
 
 
 def _network(values: _Values) -> Network:

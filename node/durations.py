@@ -28,7 +28,7 @@ def seconds(text: str, low: float, high: float) -> float:
 
 
 def timeouts(text: str) -> tuple[float, ...]:
-    """Read time-outs as Juno does: ``5s`` grows where it is too short, ``5s,10s`` says how, ``5s,`` stays. ValueError."""
+    """Read time-outs as Juno does: ``5s`` grows where it is too short, ``5s,10s`` says how, ``5s,`` stays."""
     items = [item.strip() for item in text.split(",")]
     given = items[:-1] if len(items) > 1 and not items[-1] else items
     if len(given) > TIMEOUTS_MAX:

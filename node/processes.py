@@ -25,7 +25,7 @@ from node.teller import Teller
 from workers import log as logs
 from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
-from workers.log import log
+from workers.log import fields, log
 from workers.metrics import Figures
 from workers.stage import Source, Stage
 from workers.store import DiskFull, StoreError
@@ -267,8 +267,22 @@ class Stop:
 def begin(config: Config, instance: str) -> Stop:
     """Give this process its title, its log and its way to stop."""
     setproctitle(f"hera: {instance}")
-    logs.setup(config.log_level, config.log_format, instance)
+    logs.setup(config.log_level, config.log_format, instance, colour=config.colour)
+    say_what_was_read(config)
     return Stop()
+
+
+def say_what_was_read(config: Config) -> None:
+    """Log what was set for Juno and is used, and what was set in vain; a node's own children are told neither."""
+    if config.read_as_juno:
+        log.info(
+            "Read what is set for Juno", extra=fields(variables=", ".join(config.read_as_juno))
+        )
+    if config.unused:
+        log.warning(
+            "These options of Juno have no meaning here",
+            extra=fields(ignored="; ".join(config.unused)),
+        )
 
 
 def _command(*words: str) -> tuple[str, ...]:

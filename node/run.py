@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from setproctitle import setproctitle
 
-from node import key_file, locks, processes
+from node import juno, key_file, locks, processes, sources
 from node.banner import VERSION, banner
 from node.config import Config
 from node.public_key import public_key
@@ -29,10 +29,11 @@ def run(config: Config) -> int:
     if config.p2p:
         key_file.known(config)  # to find out now, not in a process that dies of it
     setproctitle("hera")
-    logs.setup(config.log_level, config.log_format, "hera")
+    logs.setup(config.log_level, config.log_format, "hera", colour=config.colour)
     with suppress(OSError):  # where stdout goes to a full disk; what follows says so of the store
         click.echo(banner())
     log.debug("Running Hera with config:", extra=fields(**config.shown()))
+    processes.say_what_was_read(config)
     config.make_folders()
     signals = Signals()
     try:
@@ -53,7 +54,11 @@ def _run(config: Config, signals: Signals) -> int:
     told = config.with_given(public_key=hex(key))
     if config.p2p:
         told = told.with_drawn_key()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("HERA_")}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith((sources.ENV_PREFIX, juno.ENV_PREFIX))
+    }
     environ = MALLOC | environ | told.environment()
     supervisor = Supervisor(
         processes.children(told),

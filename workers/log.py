@@ -21,17 +21,22 @@ LEVELS = {
 }
 FORMATS = ("console", "json")
 _STDERR = 2
+_COLOURS = {"DEBUG": 35, "INFO": 34, "WARN": 33, "ERROR": 31}  # as those of the terminal's palette
 _NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
 
 
-def setup(level: str, format: str, process: str) -> None:
-    """Send the whole process's log to stderr; libraries below it speak from WARN up. ValueError names a bad choice."""
+def setup(level: str, format: str, process: str, *, colour: bool = False) -> None:
+    """Send the whole process's log to stderr; libraries below it speak from WARN up. ValueError names a bad choice.
+
+    ``colour`` is for terminals only.
+    """
     if level.lower() not in LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
     if format not in FORMATS:
         raise ValueError(f"log format {format!r} is none of {', '.join(FORMATS)}")
     handler = _Stderr()
-    handler.setFormatter(Console() if format == "console" else Json(process))
+    is_coloured = colour and os.isatty(_STDERR)
+    handler.setFormatter(Console(colour=is_coloured) if format == "console" else Json(process))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     log.setLevel(LEVELS[level.lower()])
@@ -62,11 +67,15 @@ class _Stderr(logging.Handler):
 class Console(logging.Formatter):
     """``HH:MM:SS.mmm DD/MM/YYYY +00:00<tab>LEVEL<tab>folder/file.py:line<tab>Message<tab>{json}``."""
 
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a traceback, if any, follows it on lines of its own."""
         at = datetime.fromtimestamp(record.created, UTC)
         stamp = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {at:%d/%m/%Y} +00:00"
-        columns = [stamp, _level(record), _where(record), _one_line(record.getMessage())]
+        columns = [stamp, self._level(record), _where(record), _one_line(record.getMessage())]
         values = _fields(record)
         if values:
             columns.append(_json(values))
@@ -74,6 +83,10 @@ class Console(logging.Formatter):
         return (
             line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
         )
+
+    def _level(self, record: logging.LogRecord) -> str:
+        name = _level(record)
+        return f"\x1b[{_COLOURS.get(name, 0)}m{name}\x1b[0m" if self._colour else name
 
 
 class Json(logging.Formatter):

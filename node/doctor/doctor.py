@@ -13,9 +13,10 @@ from dataclasses import asdict
 
 import click
 
-from node.config import config_file, load_in_part
+from node.config import load_in_part
 from node.doctor import folders, machine, network
 from node.doctor.findings import Finding, Level, Patient, fail
+from node.sources import config_file
 
 SECONDS_MAX = 13.0  # for all checks; the command, with its start and end, takes no more than 15
 

@@ -290,6 +290,11 @@ STORAGE = Board(
             ),
         ),
         _quantiles("Answers of the gateway", "hera_feeder_request_duration_seconds", "endpoint"),
+        _lines(
+            "Failures at the gateway",
+            "ops",
+            (f"sum by (reason) (rate(hera_feeder_failures_total{{}}{_RATE}))", "{{reason}}"),
+        ),
     ),
 )
 

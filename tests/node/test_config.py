@@ -189,6 +189,17 @@ BAD = [
     ("p2p-deny", "10.1.2.3/8", "give 10.0.0.0/8"),
     ("feeder-url", "localhost:8085", "no URL"),
     ("feeder-url", "http://host:99999", "no URL"),
+    ("gw-api-key", "two words", "printable characters without spaces"),
+    ("gw-api-key", "new\nline", "printable characters without spaces"),
+    ("gw-api-key", "k" * 513, "give 1 to 512"),
+    ("gw-timeout", "5", '"5" is no duration from 0.01s to 600s: give a number and a unit'),
+    ("gw-timeout", "5s,,7s", '"" is no duration'),
+    ("gw-timeout", ",", '"" is no duration'),
+    ("gw-timeout", "1ns", "no duration from 0.01s"),
+    ("gw-timeout", "1s,2s,3s,4s,5s", "more than 4 time-outs"),
+    ("pending-poll-interval", "-5s", "no duration from 0s to 3600s"),
+    ("pending-poll-interval", "1ms", "no duration from 0.1s"),
+    ("pending-poll-interval", "2h", "to 3600s"),
     ("rpc-upstream", "localhost:9545", "no URL"),
     ("rpc-workers", "0", "from 1 to"),
     ("public-key", "0xzz", "no field element"),
@@ -220,6 +231,46 @@ def test_what_json_rpc_is_told_reaches_its_process_and_no_log_has_a_key_in_a_url
     assert config.shown()["rpc-upstream"] == "other.example"
     assert "secret" not in str(config.shown())
     assert load({}, {}).settings(None).rpc_upstream is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", (5.0, 10.0, 20.0, 40.0)),
+        ("2s", (2.0, 4.0, 8.0, 16.0)),
+        ("5m", (300.0, 600.0, 600.0, 600.0)),
+        ("5s,", (5.0,)),
+        ("500ms, 1m30s", (0.5, 90.0)),
+        ("1.5s,.5m,0h2s,1000000us", (1.5, 30.0, 2.0, 1.0)),
+    ],
+)
+def test_the_gateways_time_outs_are_written_as_junos(text: str, wanted: tuple[float, ...]) -> None:
+    assert load({"gw-timeout": text}, {}).settings(None).gateway_timeouts_s == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("", 5.0), ("0s", 5.0), ("0", 5.0), ("500ms", 0.5), ("1m", 60.0)]
+)
+def test_the_gateway_is_polled_at_the_pace_that_was_given_and_never_not_at_all(
+    text: str, wanted: float
+) -> None:
+    settings = load({"pending-poll-interval": text}, {}).settings(None)
+    assert settings.feeder_poll_seconds == wanted
+
+
+def test_the_api_key_reaches_the_feeder_and_no_log() -> None:
+    for flags, environ in (
+        ({"gw-api-key": "sesame"}, {}),
+        ({}, {"HERA_GW_API_KEY": "sesame"}),
+    ):
+        config = load(flags, environ)
+        settings = config.settings(None)
+        assert settings.gateway_api_key == "sesame"
+        assert config.environment()["HERA_GW_API_KEY"] == "sesame"
+        assert "sesame" not in str(config.shown()) + repr(settings)
+    with pytest.raises(ConfigError) as caught:
+        load({"gw-api-key": "open sesame"}, {})
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "text", "said"), BAD)

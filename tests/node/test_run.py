@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -24,15 +25,18 @@ PROCESSES = 4  # broker, feeder, verify-1, commit
 
 @contextmanager
 def hera(
-    folder: Path, *arguments: str
+    folder: Path, *arguments: str, environ: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
     """Start ``hera`` on a database in ``folder``; give the process and what it has said so far."""
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("HERA_")}
+    own = {name: text for name, text in os.environ.items() if not name.startswith("HERA_")}
     words = (sys.executable, "-m", "node", "--verify-workers", "1", *arguments)
     log = folder / f"log-{time.monotonic_ns()}"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            (*words, "--db-path", str(folder / "db")), stdout=output, stderr=output, env=environ
+            (*words, "--db-path", str(folder / "db")),
+            stdout=output,
+            stderr=output,
+            env={**own, **environ},
         )
     try:
         yield process, lambda: log.read_text(errors="replace")
@@ -65,6 +69,24 @@ def test_the_banner_comes_first_and_p2p_is_called_experimental(tmp_path: Path) -
         assert "Neither block hash nor signature binds these fields" in text
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS_MAX) == 0
+
+
+def test_what_is_set_for_juno_is_used_and_said_once(tmp_path: Path) -> None:
+    juno = {"JUNO_NETWORK": "sepolia", "JUNO_ETH_NODE": "ws://x", "JUNO_LOG_LEVEL": "debug"}
+    url = ("--feeder-url", "http://127.0.0.1:1")
+    with hera(tmp_path, *url, "--pprof", "--log-json", environ=juno) as (_, said):
+        wait_for(lambda: '"process": "feeder"' in said(), said)
+        lines = [json.loads(line) for line in said().splitlines() if line.startswith("{")]
+        told = [line for line in lines if "Juno" in line["message"]]
+    assert [(line["level"], line.get("variables"), line.get("ignored")) for line in told] == [
+        ("INFO", "JUNO_NETWORK, JUNO_LOG_LEVEL", None),
+        (
+            "WARN",
+            None,
+            "JUNO_ETH_NODE (L1 is not followed); --pprof (there is no such server)",
+        ),
+    ]
+    assert {line["process"] for line in lines} >= {"hera", "feeder"}
 
 
 def test_a_table_of_block_hashes_is_said_to_bind_up_to_its_last_block(tmp_path: Path) -> None:

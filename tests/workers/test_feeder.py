@@ -67,7 +67,7 @@ class Odd:
         self.swapped: dict[int, int] = {}  # number asked for -> number answered
 
     def latest(self) -> int | None:
-        return self._source.latest()
+        return self._source.latest() if self.end is None else self.end - 1
 
     def number_of(self, block_hash: int) -> int | None:
         return self._source.number_of(block_hash)

@@ -38,6 +38,18 @@ def test_the_console_form_is_the_seeds() -> None:
     )
 
 
+def test_levels_are_coloured_where_that_is_wanted() -> None:
+    assert "\t\x1b[34mINFO\x1b[0m\t" in Console(colour=True).format(record())
+
+
+def test_what_is_no_terminal_has_no_colours(
+    restored: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    setup("info", "console", "p", colour=True)
+    log.info("Hello")
+    assert "\tINFO\t" in capfd.readouterr().err
+
+
 def test_a_line_without_fields_ends_after_its_message() -> None:
     assert Console().format(record()).endswith("\tStored Block")
 

@@ -104,9 +104,8 @@ def test_what_was_counted_does_not_travel_with_settings() -> None:
 def test_requests_to_a_gateway_that_is_not_there_are_counted_as_status_0() -> None:
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-    figures, stop = Figures(), threading.Event()
-    stop.set()  # one try
-    with Gateway(f"http://127.0.0.1:{port}", stop, figures) as gateway, pytest.raises(Unreachable):
+    url, figures, stop = f"http://127.0.0.1:{port}", Figures(), threading.Event()
+    with Gateway(url, stop, figures, tries_max=1) as gateway, pytest.raises(Unreachable):
         gateway.signature(1)
     series = figures.report()["series"]
     assert series["hera_feeder_requests_total"] == {JOIN.join(("get_signature", "0")): 1}

@@ -42,6 +42,5 @@ class Head:
             return
         self._behind += 1
         if self._behind == 2:
-            log.warning(
-                f"The gateway went back: its last block is {number}, ours {head}; staying at ours"
-            )
+            last = f"its last block is {number}" if number >= 0 else "it has no block"
+            log.warning(f"The gateway went back: {last}, ours is {head}; staying at ours")

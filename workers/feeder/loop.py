@@ -19,7 +19,7 @@ from workers.feeder.block import Fetched, PartMissing, assemble, fetch, fetch_cl
 from workers.feeder.client import FeederError, Gateway, Unreachable
 from workers.feeder.fork import Common, find_common
 from workers.feeder.head import Head, Place
-from workers.feeder.trouble import Trouble, reason_of
+from workers.feeder.trouble import REASONS, Trouble, reason_of
 from workers.feeder.window import Entry, Step, Window
 from workers.log import fields, log
 from workers.messages import RETREAT_BLOCKS_MAX, BlockStored, BlocksUndone, Fault, Retreat
@@ -126,7 +126,9 @@ class _Feeder:
         """Begin at the stored head."""
         self._look(time.monotonic())
         for origin in CLASS_ORIGINS:
-            self._settings.figures.count("hera_feeder_classes_total", 0, origin=origin)
+            self._count_classes(origin, 0)
+        for reason in REASONS:
+            self._settings.figures.count("hera_feeder_failures_total", 0, reason=reason)
         log.info(
             "Feeding blocks from a gateway",
             extra=fields(url=self._gateway.url, next=self._window.head + 1),

@@ -7,6 +7,8 @@ from workers.log import fields, log
 
 PAUSE_SECONDS = 1.0  # without an answer from the gateway, doubled each time
 PAUSE_SECONDS_MAX = 30.0
+REASONS = ("timeout", "connection", "limited", "server", "refused", "malformed", "missing")
+"""Why a try failed, as it is counted."""
 TOLD_MAX = 256  # causes remembered so as not to be logged again
 
 
