@@ -58,7 +58,7 @@ def watch(ask: Ask, *, as_json: bool, every_seconds: float = EVERY_SECONDS) -> i
     console = Console(soft_wrap=True, highlight=False)
     shows_tables = console.is_terminal and not as_json
     try:
-        with Live(console=console, auto_refresh=False, transient=False) as live:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
                 status = ask()
                 last = code(status)

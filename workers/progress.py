@@ -11,6 +11,7 @@ from typing import Any
 BUSY_MIN = 0.5  # below it no stage is what blocks wait for: they wait for those that send them
 PEERS, GATEWAY = "peers", "gateway"
 FEEDER = "feeder"  # the row of a node whose blocks come from a gateway
+STANDS_SECONDS = 5.0  # until it is asked why the head stands still: at its start a node has nothing
 OBSERVER = "status-"  # how the name of who only looks begins: it is no process of the node
 AT_HEAD = "at the head"
 UNKNOWN = "?"
@@ -239,13 +240,12 @@ def _slowest(stages: Sequence[StageProgress], source: str) -> str:
 
 def _stuck(before: Sample, now: Sample, source: str, stages: Stages) -> str | None:
     """Say why the head stands still: in its source's words, or by what is seen from here."""
+    stands = now.head == before.head and now.at - before.at >= STANDS_SECONDS
     missing = [name for name, _ in stages if not any(_runs(name, look) for look in (before, now))]
-    if missing and now.head == before.head:
+    if missing and stands:
         return f"no process runs for {', '.join(missing)}: the log says why"
-    if now.stuck:
-        return now.stuck
-    if now.head != before.head:
-        return None
+    if now.stuck or not stands:
+        return now.stuck or None
     if source == PEERS and now.peers == 0:
         return "no peers: is --p2p-peers right, and can they be reached?"
     full = [name for name, queue in now.queues.items() if _is_full(queue)]

@@ -86,6 +86,14 @@ def test_a_node_that_finds_no_peer_says_so(scene: Scene) -> None:
     assert "stuck: no peers" in scene.looks(10, 5, 0, peers=0)[0]
 
 
+def test_the_head_is_remembered_while_commit_is_started_again(scene: Scene) -> None:
+    scene.looks(20, 1000, 2000, speed=1)
+
+    scene.teller.look({"workers": {"p2p": {"status": {"peers": 8, "target": 2000}}}, "topics": {}})
+
+    assert scene.teller.vitals()["progress"]["head"] == 1020
+
+
 def test_a_block_behind_that_does_not_come_is_said(scene: Scene) -> None:
     scene.looks(60, 1000, 1000)
 

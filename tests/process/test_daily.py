@@ -60,7 +60,7 @@ def two_looks(node: Quiet) -> tuple[list[str], int]:
         return lines, watching.wait(10)
 
 
-def test_log_and_status_tell_of_a_sync_of_its_end_and_of_a_lost_gateway(tmp_path: Path) -> None:
+def test_log_and_status_tell_of_a_sync_and_of_its_end(tmp_path: Path) -> None:
     with gateway("--devnet", "--blocks", str(BLOCKS)) as url, quiet(tmp_path, url) as node:
         wait_until(lambda: node.code() in (1, 2), 20, node.text)
         wait_until(lambda: AT_HEAD in node.text(), 60, node.text)
@@ -75,7 +75,6 @@ def test_log_and_status_tell_of_a_sync_of_its_end_and_of_a_lost_gateway(tmp_path
         ]
         assert not any(name.startswith("status-") for name in told["workers"])
         assert two_looks(node) == ([AT_HEAD, AT_HEAD], 0)
-    # the gateway is gone, the node as well
     assert node.process.returncode == 0
     gone = node.status()
     assert (gone.returncode, gone.stderr.count("\n")) == (3, 1)

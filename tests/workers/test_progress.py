@@ -165,8 +165,9 @@ def test_a_process_that_was_not_there_before_is_not_measured_yet() -> None:
 
 
 def test_an_empty_node_knows_nothing_and_says_so() -> None:
-    found = progress(sample({}, 0.0), sample({}, 1.0), STAGES)
+    found = progress(sample({}, 0.0), sample({}, 10.0), STAGES)
 
+    assert progress(sample({}, 0.0), sample({}, 1.0), STAGES).stuck is None  # it only just began
     assert (found.head, found.target, found.percent, found.eta_seconds) == (None, None, None, None)
     assert found.line() == (
         "? | block none/? | 0 peers | stuck: no process runs for p2p, verify, commit: the log says why"
