@@ -157,9 +157,7 @@ class Config:
         except OSError as error:
             raise self.no_db_folder(error.strerror or "") from None
         if (self.db_path / FOREIGN).exists():  # ours is in a folder of its own in there
-            raise ConfigError(
-                f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
-            )
+            raise self.foreign_folder()
         try:
             self.run_folder.mkdir(mode=0o700, exist_ok=True)
             endpoint.check_folder(self.run_folder)
@@ -172,6 +170,12 @@ class Config:
         """Return what is said where the database's folder cannot be made."""
         return ConfigError(
             f"db-path: {self.db_path} cannot be created ({why}): choose another --db-path"
+        )
+
+    def foreign_folder(self) -> ConfigError:
+        """Return what is said where the database's folder is another program's."""
+        return ConfigError(
+            f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
         )
 
     def no_run_folder(self, why: str) -> ConfigError:
