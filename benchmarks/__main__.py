@@ -16,6 +16,7 @@ from benchmarks import (
     p2p_flood,
     recovery,
     rpc,
+    rpc_sync,
     state_update,
     verify_block,
     verify_scaling,
@@ -33,6 +34,7 @@ PARTS: tuple[Callable[[], list[Figure]], ...] = (
     p2p_flood.run,
     hostile.run,
     rpc.run,
+    rpc_sync.run,
 )
 
 

@@ -228,11 +228,6 @@ class Queues:
             blamed.deaths += 1
         self._remove(worker)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many workers have joined, and how many messages wait for one of them."""
-        waiting = sum(queue.items - queue.leased for queue in self._queues.values())
-        return {"workers": len(self._workers), "waiting": waiting}
-
     def figures(self, now: float) -> dict[str, Any]:
         """Return the state of every topic and worker, for metrics and people."""
         return {

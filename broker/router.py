@@ -54,14 +54,14 @@ def serve(
     poison_topic: str | None = None,
     listen: Listen | None = None,
     vitals: Callable[[], Mapping[str, Any]] | None = None,
-    turned: Callable[["Router"], object] = lambda _: None,
     look: Callable[[dict[str, Any]], None] | None = None,
+    turned: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the broker until ``stop``. ``EndpointError`` says in one line why the endpoint cannot be served.
 
     With ``listen``, workers on other machines may join as well. ``vitals`` is what the broker's figures say of itself.
-    ``turned`` is called at each turn of the loop, first once the sockets are bound.
     ``look`` is shown the figures every ``LOOK_S``, as ``Link.stats`` returns them; it must be quick and not raise.
+    ``turned`` is called at each turn of the loop, first once the sockets are bound.
     """
     keep_large_blocks()
     with (
@@ -77,7 +77,7 @@ def serve(
     ):
         looked = time.monotonic()
         while not stop():
-            turned(router)
+            turned()
             router.turn(IDLE_S)
             if look is not None and time.monotonic() - looked >= LOOK_S:
                 looked = time.monotonic()
@@ -177,10 +177,6 @@ class Router:
                 self._read_monitor()
             self._bury()
             self._queues.tick(now, all_read=all_read)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many workers have joined, and how many messages wait for one of them."""
-        return self._queues.counts()
 
     def figures(self) -> dict[str, Any]:
         """Return what ``Link.stats`` returns to a worker."""

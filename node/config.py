@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -74,7 +74,7 @@ class Config:
     metrics: bool
     metrics_host: str
     metrics_port: int
-    rpc_upstream: str | None  # another node, for what this one cannot answer
+    rpc_upstream: str | None = field(repr=False)  # another node, for what this one cannot answer
     rpc_cors_enable: bool
     rpc_workers: int
     readiness_block_tolerance: int
@@ -84,12 +84,12 @@ class Config:
     p2p_peers: tuple[str, ...]
     p2p_discovery: bool
     p2p_feeder_node: bool
-    p2p_private_key: bytes | None  # 32-byte seed
+    p2p_private_key: bytes | None = field(repr=False)  # 32-byte seed
     p2p_private_key_file: Path | None  # read by who needs the key: ``node.key_file``
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
-    gw_api_key: str | None
+    gw_api_key: str | None = field(repr=False)
     gw_timeout: tuple[float, ...]  # seconds; each where the one before was too short
     pending_poll_interval: float  # seconds
     public_key: int | None
@@ -100,7 +100,7 @@ class Config:
     broker_listen: str | None  # where the broker also takes workers of other machines
     broker_keys: Path | None
     db_path_given: bool
-    given: tuple[tuple[str, str], ...]
+    given: tuple[tuple[str, str], ...] = field(repr=False)
     read_as_juno: tuple[str, ...] = ()  # variables of Juno's that were taken as Hera's
     unused: tuple[str, ...] = ()  # what was set and has no meaning, each with why
 
@@ -157,9 +157,7 @@ class Config:
         except OSError as error:
             raise self.no_db_folder(error.strerror or "") from None
         if (self.db_path / FOREIGN).exists():  # ours is in a folder of its own in there
-            raise ConfigError(
-                f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
-            )
+            raise self.foreign_folder()
         try:
             self.run_folder.mkdir(mode=0o700, exist_ok=True)
             endpoint.check_folder(self.run_folder)
@@ -174,6 +172,12 @@ class Config:
             f"db-path: {self.db_path} cannot be created ({why}): choose another --db-path"
         )
 
+    def foreign_folder(self) -> ConfigError:
+        """Return what is said where the database's folder is another program's."""
+        return ConfigError(
+            f"db-path: {self.db_path} holds another program's database, such as Juno's: choose another --db-path"
+        )
+
     def no_run_folder(self, why: str) -> ConfigError:
         """Return what is said where the sockets' folder cannot be made."""
         return ConfigError(f"{self.run_folder} cannot be created: {why}")
@@ -184,7 +188,11 @@ class Config:
 
     def secrets(self, row: str) -> dict[str, str]:
         """Return the variables with the secrets of one row of the page, which no other process is told."""
-        return {variable(name): value for name, value in self.given if SECRETS.get(name, "") == row}
+        return {
+            variable(name): value
+            for name, value in self.given
+            if row in SECRETS.get(name, "").split()
+        }
 
     def shown(self) -> dict[str, Any]:
         """Return every value in force, for the log, with keys masked."""
@@ -329,7 +337,7 @@ KEYS = (
         "text",
         "Key for higher limits at the gateway; as HERA_GW_API_KEY it is in no list of processes.",
         "KEY",
-        secret_of="feeder",
+        secret_of="feeder rpc",
     ),
     Key(
         "gw-timeout",

@@ -27,7 +27,7 @@ from workers import runtime
 from workers.exits import EX_CONFIG, EX_IOERR
 from workers.log import fields, log
 from workers.metrics import Figures
-from workers.notify import Notify, line
+from workers.notify import Notify
 from workers.stage import Source, Stage
 from workers.store import DiskFull, StoreError
 
@@ -181,9 +181,9 @@ def run_broker(config: Config) -> int:
             poison=poison.record_of(topics()),
             poison_topic=pipeline.FAULTS.name,
             listen=listen,
-            turned=lambda router: notify.turn(lambda: line(router.counts())),
             vitals=lambda: figures.report() | teller.vitals() | {"node": node},
             look=teller.look,
+            turned=lambda: notify.turn(teller.status),
         )
         notify.stopping()
     except EndpointError as error:

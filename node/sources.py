@@ -37,7 +37,7 @@ class Key:
     help: str
     metavar: str = "TEXT"
     default: str = ""
-    secret_of: str = ""  # the one row of the pipeline page whose processes are told it
+    secret_of: str = ""  # the rows of the pipeline page whose processes alone are told it
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def gather(
     path: str | None,
     without: Collection[str] = (),
 ) -> Given:
-    """Join all sources but for the options ``without``; ConfigError, one line, for a file that cannot be used."""
+    """Join all sources, but for the options ``without``; ConfigError, one line, for a file that cannot be used."""
     file = None if "config" in without else config_file(environ, path)
     names = tuple(key.name for key in keys)
-    from_file = _from_file(file, keys, without) if file else {}
+    from_file = {} if file is None else _from_file(file, keys, without)
     from_juno = _from_juno(environ)
     layers = (
         {"colour": Value("false", NO_COLOR)} if environ.get(NO_COLOR) else {},
@@ -96,10 +96,10 @@ def variable(name: str) -> str:
 
 
 def config_file(environ: Mapping[str, str], path: str | None) -> Path | None:
-    """Return the file that is read: the one of ``--config``, else that of ``HERA_CONFIG`` or ``JUNO_CONFIG``."""
-    said = environ.get(variable("config")) or environ.get(juno.variable("config"), "")
-    file = said if path is None else path
-    return Path(file) if file else None
+    """Return the file of options: that of ``--config``, else of ``HERA_CONFIG``, else of ``JUNO_CONFIG``."""
+    if path is None:
+        path = environ.get(variable("config")) or environ.get(juno.variable("config"), "")
+    return Path(path) if path else None
 
 
 def _from_environ(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Value]:

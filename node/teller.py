@@ -38,10 +38,18 @@ class Teller:
         """Return what was seen last, as JSON knows it."""
         return {} if self._seen is None else {"progress": self._seen.as_json()}
 
+    def status(self) -> str:
+        """Return what was seen last as one line, for a service manager."""
+        return "running" if self._seen is None else self._seen.line()
+
     def look(self, figures: Mapping[str, Any]) -> None:
         """Take one look, and say what it shows if that is due."""
         now = self._clock()
-        self._looks.append(sample(figures, now))
+        known = self._looks[-1].head if self._looks else None
+        look = sample(figures, now)
+        if look.head is None:  # commit, which knows it, is being started again
+            look = sample(figures, now, head=known)
+        self._looks.append(look)
         seen = self._seen = progress(self._looks[0], self._looks[-1], self._stages)
         if self._is_behind and self._is_at_head(seen) and (self._said or now >= self._due):
             self._say(seen, now, is_behind=False)

@@ -30,8 +30,6 @@ WORDS = (
     ("target", "best known block {:,}"),
     ("peers", "peers: {:,}"),
     ("window", "blocks under way: {:,}"),
-    ("workers", "workers: {:,}"),
-    ("waiting", "messages waiting: {:,}"),
     ("done", "done: {:,}"),
     ("faults", "faults: {:,}"),
 )

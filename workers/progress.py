@@ -11,9 +11,7 @@ from typing import Any
 BUSY_MIN = 0.5  # below it no stage is what blocks wait for: they wait for those that send them
 PEERS, GATEWAY = "peers", "gateway"
 FEEDER = "feeder"  # the row of a node whose blocks come from a gateway
-STANDS_SECONDS = (
-    5.0  # until it is asked why a head does not move: a node that starts has nothing yet
-)
+STANDS_SECONDS = 5.0  # until it is asked why the head stands still: at its start a node has nothing
 OBSERVER = "status-"  # how the name of who only looks begins: it is no process of the node
 AT_HEAD = "at the head"
 UNKNOWN = "?"

@@ -9,7 +9,7 @@ import psutil
 
 from broker import endpoint
 from node import key_file, locks
-from node.config import Config, ConfigError
+from node.config import FOREIGN, Config, ConfigError
 from node.doctor.findings import Finding, Patient, fail, ok, warn
 from workers.store import StoreError
 from workers.store.opening import exists, identify, require_chain
@@ -32,6 +32,8 @@ def options(patient: Patient) -> Iterator[Finding]:
     if not patient.refused:
         told = "" if patient.file is None else f", also from {patient.file}"
         yield ok("config", f"{len(patient.config.given)} options{told}")
+    for unused in patient.config.unused:
+        yield warn("config", f"{unused} has no effect", "remove it")
     for name, is_set in (
         ("p2p-feeder-node", patient.config.p2p_feeder_node),
         ("p2p-peers", bool(patient.config.p2p_peers)),
@@ -61,6 +63,8 @@ def _require_folders(config: Config) -> None:
     """What ``Config.make_folders`` would say, but nothing is made."""
     if why := _cannot_make(config.db_path):
         raise config.no_db_folder(why)
+    if (config.db_path / FOREIGN).exists():
+        raise config.foreign_folder()
     if os.path.lexists(config.run_folder):
         endpoint.check_folder(config.run_folder)
     elif why := _cannot_make(config.run_folder):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -117,6 +118,29 @@ def test_rubbish_costs_its_sender_the_connection_and_nobody_else(
         assert get(worker).message == part(1)
         assert "bad" not in worker.stats()["workers"]
         assert worker.stats()["topics"]["wholes"]["items"] == 0
+
+
+def test_a_status_that_cannot_be_read_is_as_good_as_none(on_socket: OnSocket) -> None:
+    with (
+        raw(on_socket, head(Command.HELLO, "odd", MESSAGE_VERSION, [], [], 1)) as socket,
+        on_socket.link("asker") as asker,
+    ):
+        socket.send(head(Command.BEAT, b"\xc1 no msgpack"))
+        assert socket.recv()[1] == Command.PULSE
+        assert asker.stats()["workers"]["odd"]["status"] == {}
+
+
+def test_a_broker_shows_what_it_knows_to_the_process_that_it_runs_in(tmp_path: Path) -> None:
+    stop, looks = threading.Event(), list[dict[str, Any]]()
+
+    def look(figures: dict[str, Any]) -> None:
+        looks.append(figures)
+        stop.set()
+
+    serve(f"ipc://{tmp_path}/run/broker", (WIDE,), stop=stop.is_set, look=look)
+
+    assert looks[0]["workers"] == {}
+    assert set(looks[0]["topics"]) == {WIDE.name}
 
 
 def test_a_gift_that_comes_twice_is_kept_once(on_socket: OnSocket) -> None:

@@ -39,7 +39,8 @@ def made(value: Any) -> Any:
     fields = {name: item for name, item in value.items() if name != "make"}
     if value["make"] == "Invoke":
         bounds = models.ResourceBoundsMapping.init_with_zeros()
-        return InvokeV3(version=3, signature=[], nonce=0, resource_bounds=bounds, **fields)
+        empty = {"signature": [], "nonce": 0, "tip": 0, "resource_bounds": bounds}
+        return InvokeV3(version=3, **empty, **fields)
     return getattr(models, value["make"])(**fields)
 
 
@@ -70,6 +71,9 @@ class Asker:
         """Begin to hear; return the subscription's id."""
         if self._socket is None:
             self._socket = WebsocketClient(self._url.replace("http", "ws"))
+            self._socket.on_chain_reorg = lambda told: self._heard[told.subscription_id].append(
+                plain(told.result)
+            )
             await self._socket.connect()
         heard: list[Any] = []
         subscription: str = await getattr(self._socket, method)(

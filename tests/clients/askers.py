@@ -56,6 +56,14 @@ PYTHON = {
     "getClassAt": "get_class_at",
     "getStorageProof": "get_storage_proof",
 }
+# subscriptions of starknet.js, and those of starknet-py
+SUBSCRIPTIONS = {
+    "subscribeNewHeads": "subscribe_new_heads",
+    "subscribeEvents": "subscribe_events",
+    "subscribeTransactionStatus": "subscribe_transaction_status",
+    "subscribeNewTransactionReceipts": "subscribe_new_transaction_receipts",
+    "subscribeNewTransactions": "subscribe_new_transactions",
+}
 # starknet-py's names of fields, where the specification has others
 FIELDS = {
     "hash": "transaction_hash",
@@ -82,6 +90,18 @@ class Asker(Protocol):
 
     def own(self, method: str, *values: Any, **named: Any) -> Any:
         """Return what a method of the client itself gives. Raises ``Refused``."""
+        ...
+
+    def subscribe(self, method: str, **given: Any) -> str:
+        """Begin to hear; parameters as the specification names them. Raises ``Refused``."""
+        ...
+
+    def heard(self, subscription: str) -> list[Json]:
+        """Return all that a subscription was told so far, reorganisations too, in order."""
+        ...
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """End a subscription."""
         ...
 
 
@@ -125,6 +145,21 @@ class StarknetJs:
             told = told["value"]
         return plain(told)
 
+    def subscribe(self, method: str, **given: Any) -> str:
+        """Subscribe with an object of options."""
+        named = {_camel(name): value for name, value in given.items()}
+        told: str = self._script.call("subscribe", method=method, values=named)
+        return told
+
+    def heard(self, subscription: str) -> list[Json]:
+        """See ``Asker``."""
+        told: list[Json] = plain(self._script.call("heard", id=subscription))
+        return told
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """See ``Asker``."""
+        return bool(self._script.call("unsubscribe", id=subscription))
+
 
 class StarknetPy:
     """starknet-py beside a node."""
@@ -167,6 +202,28 @@ class StarknetPy:
         """Call by name."""
         assert not values
         return _renamed(plain(self._script.call("call", method=method, values=named)))
+
+    def subscribe(self, method: str, **given: Any) -> str:
+        """Subscribe by name; felts are numbers."""
+        arguments = plain(given)
+        if "block" in arguments:
+            arguments["block_number"] = arguments.pop("block")
+        told: str = self._script.call("subscribe", method=SUBSCRIPTIONS[method], values=arguments)
+        return told
+
+    def heard(self, subscription: str) -> list[Json]:
+        """See ``Asker``."""
+        told: list[Json] = _renamed(plain(self._script.call("heard", id=subscription)))
+        return told
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """See ``Asker``."""
+        return bool(self._script.call("unsubscribe", id=subscription))
+
+
+def _camel(name: str) -> str:
+    first, *rest = ("block_identifier" if name == "block" else name).split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _block(name: str, value: Any) -> Json:

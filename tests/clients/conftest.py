@@ -20,6 +20,8 @@ RECORDED_BLOCKS = 7  # of Sepolia; the next one lacks classes
 GENERATED_BLOCKS = 24
 GENERATED_VERSION = "0.14.1"
 
+SOCKETS = ("--experimental-websocket",)  # Node.js 20 needs to be told
+
 CLIENTS = {
     "starknet.js-v0_10": "v0_10",
     "starknet.js-v0_9": "v0_9",
@@ -42,11 +44,6 @@ class Chain:
         """The number of the last block."""
         return len(self.blocks) - 1
 
-    @property
-    def url(self) -> str:
-        """Where the node speaks JSON-RPC."""
-        return f"http://127.0.0.1:{self.node.http_port}/rpc"
-
     def transactions(self) -> Iterator[tuple[Json, int, Json, Json]]:
         """Yield block, index, transaction and receipt of all transactions."""
         for block, _ in self.blocks:
@@ -56,14 +53,15 @@ class Chain:
 
 
 @contextmanager
-def asking(name: str, chain: Chain, folder: Path) -> Iterator[Asker]:
-    """Run a client beside the node of a chain."""
-    url = f"{chain.url}/{CLIENTS[name]}"
+def asking(name: str, node: Node, folder: Path) -> Iterator[Asker]:
+    """Run a client beside a node."""
+    url = f"http://127.0.0.1:{node.http_port}/rpc/{CLIENTS[name]}"
     if name.startswith("starknet-py"):
         with python.script(url, log=folder / f"{name}.log") as running:
             yield StarknetPy(running)
     else:
-        with javascript.script("ask_rpc.mjs", url, log=folder / f"{name}.log") as running:
+        log = folder / f"{name}.log"
+        with javascript.script("ask_rpc.mjs", url, log=log, options=SOCKETS) as running:
             yield StarknetJs(running)
 
 
@@ -126,5 +124,5 @@ def asker(
     request: pytest.FixtureRequest, chain: Chain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Asker]:
     """Each client in its turn, beside the node of ``chain``."""
-    with asking(request.param, chain, tmp_path_factory.mktemp("client")) as client:
+    with asking(request.param, chain.node, tmp_path_factory.mktemp("client")) as client:
         yield client

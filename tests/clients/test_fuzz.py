@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
@@ -27,6 +27,7 @@ WARM = 0.4  # of the time: caches and the allocator have what they take by then
 GROWTH_BYTES_MAX = 24 << 20
 
 
+@pytest.mark.timeout(SECONDS + 300)
 def test_no_request_brings_a_node_out_of_step(generated: Chain) -> None:
     seed = os.environ.get("HERA_FUZZ_SEED") or str(random.SystemRandom().randrange(10**9))
     print(f"HERA_FUZZ_SEED={seed}")  # noqa: T201 (whoever repeats the run needs it)
@@ -34,10 +35,9 @@ def test_no_request_brings_a_node_out_of_step(generated: Chain) -> None:
     assert server is not None
     known = known_of(generated)
     specifications = [Specification(specs_folder(), spec, known, generated.head) for spec in SPECS]
-    fuzzer = Fuzzer(generated.node.http_port, specifications, seed)
-    warm = follow(fuzzer, server, SECONDS * WARM)
-    grown = follow(fuzzer, server, SECONDS * (1 - WARM)) - warm
-    fuzzer.close()
+    with closing(Fuzzer(generated.node.http_port, specifications, seed)) as fuzzer:
+        warm = follow(fuzzer, server, SECONDS * WARM)
+        grown = follow(fuzzer, server, SECONDS * (1 - WARM)) - warm
     asked = sum(fuzzer.kinds.values())
     print(fuzzer, f"memory {warm >> 20} MiB, grown by {grown >> 10} KiB")  # noqa: T201 (the same)
     assert generated.node.child("rpc") == server
@@ -129,11 +129,10 @@ def answering(status: int, said: Json | bytes | None) -> Iterator[Fuzzer]:
     handler = type("Handler", (Answering,), {"status": status, "said": text})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        fuzzer = Fuzzer(server.server_port, [specification()], "0")
         try:
-            yield fuzzer
+            with closing(Fuzzer(server.server_port, [specification()], "0")) as fuzzer:
+                yield fuzzer
         finally:
-            fuzzer.close()
             server.shutdown()
 
 

@@ -1,5 +1,7 @@
 """What the clients make of several calls, all that they have by name, and what is asked of other nodes."""
 
+import base64
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.clients.askers import JAVASCRIPT, PYTHON, Asker, StarknetJs, StarknetPy, plain
+from tests.clients.askers import (
+    JAVASCRIPT,
+    PYTHON,
+    SUBSCRIPTIONS,
+    Asker,
+    StarknetJs,
+    StarknetPy,
+    plain,
+)
 from tests.clients.conftest import CLIENTS, Chain, asking
 from tests.scripts import Refused
 from tests.workers.rpc import expected
@@ -62,7 +72,7 @@ ELSEWHERE_JAVASCRIPT: dict[str, list[Any]] = {
         {
             "senderAddress": "0x1",
             "contract": {
-                "sierra_program": "",
+                "sierra_program": base64.b64encode(gzip.compress(b"[]")).decode(),
                 "contract_class_version": "0.1.0",
                 "entry_points_by_type": {"CONSTRUCTOR": [], "EXTERNAL": [], "L1_HANDLER": []},
                 "abi": "[]",
@@ -94,14 +104,14 @@ ELSEWHERE_PYTHON: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=[name for name in CLIENTS if "js" in name])
 def js(request: pytest.FixtureRequest, chain: Chain, tmp_path: Path) -> Iterator[StarknetJs]:
-    with asking(request.param, chain, tmp_path) as client:
+    with asking(request.param, chain.node, tmp_path) as client:
         assert isinstance(client, StarknetJs)
         yield client
 
 
 @pytest.fixture
 def py(chain: Chain, tmp_path: Path) -> Iterator[StarknetPy]:
-    with asking("starknet-py-v0_10", chain, tmp_path) as client:
+    with asking("starknet-py-v0_10", chain.node, tmp_path) as client:
         assert isinstance(client, StarknetPy)
         yield client
 
@@ -109,6 +119,8 @@ def py(chain: Chain, tmp_path: Path) -> Iterator[StarknetPy]:
 def test_each_call_of_either_client_is_asked_somewhere_here(js: StarknetJs, py: StarknetPy) -> None:
     asked = {each[0] for each in JAVASCRIPT.values()} | ELSEWHERE_JAVASCRIPT.keys()
     asked |= {*PYTHON.values()} | ELSEWHERE_PYTHON.keys() | OF_SEVERAL | WRITES | NOT_CALLS
+    assert SUBSCRIPTIONS.keys() == {*js.names()["subscriptions"]}
+    assert {*SUBSCRIPTIONS.values()} == {*py.names()["subscriptions"]}
     had = {*js.names()["calls"], *py.names()["calls"]}
     assert had == asked
 
@@ -158,8 +170,8 @@ def test_both_clients_and_the_node_agree_on_the_hash_of_a_message_from_l1(
     ]
     assert names
     with (
-        asking("starknet.js-v0_10", generated, tmp_path) as js,
-        asking("starknet-py-v0_10", generated, tmp_path) as py,
+        asking("starknet.js-v0_10", generated.node, tmp_path) as js,
+        asking("starknet-py-v0_10", generated.node, tmp_path) as py,
     ):
         for name in names:
             told = js.ask("getTransactionReceipt", transaction_hash=name)["message_hash"]
@@ -194,10 +206,10 @@ def test_a_batch_of_starknet_js_is_answered_call_by_call(chain: Chain, js: Stark
 def test_what_this_node_cannot_do_is_refused_in_words_that_say_so(
     generated: Chain, tmp_path: Path
 ) -> None:
-    with asking("starknet.js-v0_10", generated, tmp_path) as js:
+    with asking("starknet.js-v0_10", generated.node, tmp_path) as js:
         for method, values in ELSEWHERE_JAVASCRIPT.items():
             refused(js, method, *values)
-    with asking("starknet-py-v0_10", generated, tmp_path) as py:
+    with asking("starknet-py-v0_10", generated.node, tmp_path) as py:
         for method, named in ELSEWHERE_PYTHON.items():
             refused(py, method, **named)
 
@@ -221,7 +233,7 @@ def test_headers_are_those_that_another_node_keeps_of_the_same_blocks(
         *("transaction_commitment", "event_commitment", "receipt_commitment"),
         *("state_diff_commitment", "state_diff_length", "transaction_count", "event_count"),
     )
-    with asking("starknet.js-v0_10", recorded, tmp_path) as js:
+    with asking("starknet.js-v0_10", recorded.node, tmp_path) as js:
         for kept in json.loads(path.read_text()):
             told = js.ask("getBlockWithTxHashes", block=kept["block_number"])
             wanted = plain({name: kept[name] for name in names})

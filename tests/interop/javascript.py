@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,11 +22,11 @@ INSTALL_SECONDS = 180
 
 
 @contextmanager
-def script(name: str, *arguments: str, log: Path) -> Iterator[Script]:
-    """Run a script inside the block. Skips the test where nothing was installed."""
+def script(name: str, *arguments: str, log: Path, options: Sequence[str] = ()) -> Iterator[Script]:
+    """Run a script inside the block, with ``options`` of Node.js. Skips the test where nothing was installed."""
     if not (HERE / "node_modules").is_dir():
         pytest.skip("the JavaScript packages are not here: run `make interop`")
-    running = Script([*node_and_npm()[0], str(HERE / "js" / name), *arguments], log=log)
+    running = Script([*node_and_npm()[0], *options, str(HERE / "js" / name), *arguments], log=log)
     try:
         yield running
     finally:

@@ -292,7 +292,7 @@ def test_the_api_key_reaches_the_feeder_and_no_log() -> None:
         config = load(flags, environ)
         settings = config.settings(None)
         assert settings.gateway_api_key == "sesame"
-        assert config.environment()["HERA_GW_API_KEY"] == "sesame"
+        assert config.secrets("feeder")["HERA_GW_API_KEY"] == "sesame"
         assert "sesame" not in str(config.shown()) + repr(settings)
     with pytest.raises(ConfigError) as caught:
         load({"gw-api-key": "open sesame"}, {})
@@ -401,7 +401,7 @@ def test_a_child_is_told_the_same(tmp_path: Path) -> None:
     assert child.settings(5) == config.settings(5)
 
 
-def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
+def test_a_secret_is_told_to_the_processes_that_need_it_alone() -> None:
     key = keys.generate().private_hex
     flags = {"p2p-private-key": key, "gw-api-key": "s3cret", "rpc-upstream": "http://a/k3y"}
     config = load(flags | {"p2p": "true"}, {})
@@ -409,8 +409,14 @@ def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
     assert not {key, "s3cret", "http://a/k3y"} & set(config.environment().values())
     assert config.secrets("p2p") == {"HERA_P2P_PRIVATE_KEY": key}
     assert config.secrets("feeder") == {"HERA_GW_API_KEY": "s3cret"}
-    assert config.secrets("rpc") == {"HERA_RPC_UPSTREAM": "http://a/k3y"}
+    assert config.secrets("rpc") == {
+        "HERA_RPC_UPSTREAM": "http://a/k3y",
+        "HERA_GW_API_KEY": "s3cret",
+    }
     assert config.secrets("verify") == {}
+    told = f"{config} {config.settings(1)}"  # as a traceback may show them
+    seed = keys.parse(key).seed
+    assert not [text for text in (key, repr(seed), "s3cret", "k3y") if text in told]
 
 
 def test_the_private_key_is_not_shown() -> None:

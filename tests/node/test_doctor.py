@@ -169,6 +169,16 @@ def test_each_refusal_of_a_start_names_the_options_to_leave_out(tmp_path: Path) 
     assert json.loads(result.stdout)[0]["text"].endswith("create it or correct the path")
 
 
+def test_what_has_no_effect_is_a_warning(tmp_path: Path) -> None:
+    env = {"JUNO_ETH_NODE": "ws://127.0.0.1:1"}
+    result = hera("doctor", "--json", "--db-path", tmp_path, "--p2p-feeder-node", env=env)
+    told = {
+        row["text"]: row["level"] for row in json.loads(result.stdout) if row["check"] == "config"
+    }
+    assert told["JUNO_ETH_NODE (L1 is not followed) has no effect"] == "warn"
+    assert told["--p2p-feeder-node has no effect without --p2p"] == "warn"
+
+
 def test_good_options_are_counted(tmp_path: Path) -> None:
     assert only(folders.options, patient(tmp_path, network="sepolia")).level == "ok"
 
@@ -193,6 +203,13 @@ def test_a_folder_that_cannot_be_made_is_told_in_the_words_of_a_start(tmp_path: 
         told = patient(db_path)
         found = only(folders.folder, told)
         assert (found.level, found.text) == ("fail", said_at_start(told))
+
+
+def test_a_folder_of_another_program_is_told_in_the_words_of_a_start(tmp_path: Path) -> None:
+    (tmp_path / "CURRENT").touch()
+    told = patient(tmp_path)
+    found = only(folders.folder, told)
+    assert (found.level, found.text) == ("fail", said_at_start(told))
 
 
 def test_a_run_folder_that_others_may_enter_is_told_in_the_words_of_a_start(tmp_path: Path) -> None:

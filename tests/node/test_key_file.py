@@ -123,15 +123,26 @@ def test_no_process_shows_a_secret(tmp_path: Path) -> None:
             assert not any(secret.encode() in text for text in shown)
 
 
-def test_a_worker_that_needs_no_key_does_not_need_its_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", [("run",), ("worker", "p2p")])
+def test_who_needs_a_key_file_that_cannot_be_used_says_so_in_one_line(
+    tmp_path: Path, verb: tuple[str, ...]
+) -> None:
     environ = {name: text for name, text in os.environ.items() if not name.startswith("HERA_")}
-    words = (sys.executable, "-m", "node", "worker", "--db-path", str(tmp_path), "--p2p")
-    told = ("--p2p-private-key-file", str(tmp_path / "none"))
+    options = ("--db-path", str(tmp_path), "--p2p", "--p2p-private-key-file", f"{tmp_path}/none")
 
     result = subprocess.run(
-        [*words, "p2p", *told], capture_output=True, text=True, env=environ, timeout=60, check=False
+        [sys.executable, "-m", "node", *verb, *options],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=60,
+        check=False,
     )
 
     assert (result.returncode, result.stderr.count("\n")) == (78, 1)
+    assert "p2p-private-key-file" in result.stderr
+
+
+def test_a_worker_that_needs_no_key_does_not_need_its_file(tmp_path: Path) -> None:
     config = load({"p2p": "true", "p2p-private-key-file": "none"}, {}, cwd=tmp_path)
     assert config.settings(1).p2p is not None

@@ -52,6 +52,12 @@ def test_a_syncing_node_says_one_line_every_ten_seconds(scene: Scene) -> None:
     )
 
 
+def test_a_service_manager_may_know_what_was_seen_last_at_any_time(scene: Scene) -> None:
+    assert scene.teller.status() == "running"
+    scene.looks(60, 1000, 1000)
+    assert scene.teller.status() == "100.0 % | block 1 000/1 000 | at the head | 8 peers"
+
+
 def test_the_head_is_said_once_when_it_is_reached_and_then_nothing(scene: Scene) -> None:
     scene.looks(30, 0, 1000, speed=30)
 
@@ -84,6 +90,14 @@ def test_a_stall_says_why_and_then_ever_more_seldom(scene: Scene) -> None:
 
 def test_a_node_that_finds_no_peer_says_so(scene: Scene) -> None:
     assert "stuck: no peers" in scene.looks(10, 5, 0, peers=0)[0]
+
+
+def test_the_head_is_remembered_while_commit_is_started_again(scene: Scene) -> None:
+    scene.looks(20, 1000, 2000, speed=1)
+
+    scene.teller.look({"workers": {"p2p": {"status": {"peers": 8, "target": 2000}}}, "topics": {}})
+
+    assert scene.teller.vitals()["progress"]["head"] == 1020
 
 
 def test_a_block_behind_that_does_not_come_is_said(scene: Scene) -> None:

@@ -51,7 +51,7 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> subprocess.Compl
     """Run a program to its end."""
     need()
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=env, cwd="/"
+        command, capture_output=True, text=True, timeout=120, check=False, env=env, cwd="/"
     )
 
 
@@ -235,6 +235,8 @@ def _control_groups() -> Iterator[list[str]]:
         for root in roots
         if os.access(root / "cgroup.procs", os.W_OK)
     ]
+    if not made:
+        refuse("a user manager needs control groups that it may write: /sys/fs/cgroup is read-only")
     try:
         for group in made:
             group.mkdir()

@@ -15,6 +15,7 @@ from tests.process.nodes import HERA, clean_env, custom_network, feeding
 from workers.exits import EX_CONFIG
 
 BLOCKS = 20
+HEAD = f"100.0 % | block {BLOCKS - 1}/{BLOCKS - 1}"
 THRESHOLD = "15"  # tenths
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 GATEWAY = "http://127.0.0.1:8085"
@@ -109,6 +110,7 @@ def test_a_target_runs_a_node_that_syncs_heals_itself_and_stops_clean(tmp_path: 
             assert sorted(node.active()) == sorted(names)
             node.wait_status("hera-commit.service", f"done: {BLOCKS}")
             node.wait_status("hera-p2p.service", f"best known block {BLOCKS - 1}; peers: 1")
+            node.wait_status("hera-broker.service", f"{HEAD} | at the head | 1 peer")
             killed = ("hera-verify@1.service", "hera-fetch-headers.service", "hera-p2p.service")
             for name in killed:
                 node.kill(name, "SIGKILL")
@@ -132,7 +134,7 @@ def test_a_feeder_target_outlives_its_broker_and_gives_way_to_the_node_in_one_un
         node.wait_active(*names)
         node.systemctl("start", "hera.service")
         assert node.active() == ["hera.service"]
-        assert node.show("hera.service")["StatusText"] != ""
+        node.wait_status("hera.service", f"{HEAD} | at the head")
         assert len(node.processes()) == len(names) + 1
         stop(node, "hera.service", "hera.service")
 

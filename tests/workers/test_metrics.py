@@ -130,6 +130,13 @@ def test_what_a_process_says_gets_its_name_for_a_label(settings: Settings) -> No
     assert seen["sync_blockchain_height", ()] == 7
 
 
+def test_who_only_looks_at_the_node_has_no_series(settings: Settings) -> None:
+    seen = found(settings, figures_of(**{"status-77": Figures().report(), "commit": {}}))
+    assert {labels for name, labels in seen if name == "hera_worker_up"} == {
+        *(("broker",), ("commit",))
+    }
+
+
 def test_a_process_that_the_supervisor_knows_and_the_broker_does_not_is_missed(
     settings: Settings,
 ) -> None:

@@ -7,6 +7,7 @@ thread. Nothing that is asked of it takes long by itself: see ``events.PAGE_SECO
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -38,6 +39,7 @@ from workers.store.reader import Reader
 
 BODY_BYTES_MAX = 10 << 20
 BODY_SECONDS_MAX = 20.0
+NICE = 5  # where both want the cores, the sync goes before those who ask
 CONNECTIONS_MAX = 128
 STOP_SECONDS_MAX = 1
 TICK_SECONDS = 0.5
@@ -51,6 +53,7 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
+    os.nice(NICE)
     listening = bound(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)

@@ -220,7 +220,8 @@ class _Connection:
         self._follower.join(self)
         self._follower.counted(1)
         self._count += 1
-        subscription = Subscription(str(self._count), kind, first)
+        since = -1 if view.head is None else view.head.number
+        subscription = Subscription(str(self._count), kind, first, since)
         self._subscriptions[subscription.identity] = subscription
         opened.append(subscription)
         return subscription.identity
@@ -248,7 +249,7 @@ class _Connection:
         """Tell of one block; False if there is none."""
         self._follower.look()
         head = self._follower.head
-        if head is not None and head.number - subscription.next > BLOCKS_BEHIND_MAX:
+        if head is not None and subscription.behind(head.number) > BLOCKS_BEHIND_MAX:
             self._cut(POLICY, f"too slow: more than {BLOCKS_BEHIND_MAX} blocks behind")
         told = subscription.step(View(self._follower.chain, self._spec, head))
         if told is None:

@@ -63,12 +63,17 @@ class Kind(Protocol):
 
 @dataclass
 class Subscription:
-    """One of a connection; ``next`` is the first block that was not told of."""
+    """One of a connection; ``next`` is the first block that was not told of, ``since`` the head as it was opened."""
 
     identity: str
     kind: Kind
     next: int
+    since: int = -1
     reorg: Reorg | None = None  # not told of yet
+
+    def behind(self, head: int) -> int:
+        """Return how many blocks it is behind, of those that were stored since it is there."""
+        return head - max(self.next - 1, self.since)
 
     def lose(self, reorg: Reorg) -> None:
         """Go back to where the chain was left, if blocks beyond were told of."""

@@ -238,8 +238,10 @@ class SocketSchemas:
     def __init__(self, folder: Path, spec: Spec) -> None:
         known = folder / FOLDERS[spec.name]
         api, told = (_here(json.loads((known / name).read_text())) for name in (API, SOCKETS_API))
-        schemas = told["components"]["schemas"] | api["components"]["schemas"]
-        self._components = mended({"schemas": schemas})
+        own = {
+            name: each.get("schema", each) for name, each in told["components"]["schemas"].items()
+        }
+        self._components = mended({"schemas": own | api["components"]["schemas"]})
         self._methods = {each["name"]: each for each in told["methods"]}
         self._errors = told["components"]["errors"] | api["components"]["errors"]
         self._validators: dict[tuple[str, str], Any] = {}

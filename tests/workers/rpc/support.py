@@ -198,7 +198,10 @@ class Schemas:
     def check(self, method: str, result: object) -> None:
         """Raise ``ValidationError`` unless the method may have this result."""
         if method not in self._validators:
-            schema = self._methods[f"starknet_{method}"]["result"]["schema"]
+            described = self._methods[f"starknet_{method}"]["result"]
+            schema = described.get(
+                "schema", described
+            )  # one that says no more is its schema already
             whole = schema | {"components": self._document["components"]}
             self._validators[method] = jsonschema_rs.validator_for(whole)
         self._validators[method].validate(result)
@@ -218,9 +221,7 @@ def mended(tree: Any) -> Any:
         return [mended(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    if set(tree) <= {"schema", "title", "name", "description"} and isinstance(
-        tree.get("schema"), dict
-    ):
+    if set(tree) <= {"schema", "title"} and isinstance(tree.get("schema"), dict):
         return mended(tree["schema"])
     options = tree.get("oneOf")
     if isinstance(options, list):

@@ -224,14 +224,18 @@ def test_a_client_that_answers_no_ping_is_cut(
 def test_who_falls_too_far_behind_is_cut(
     tmp_path: Path, blocks: tuple[BlockVerified, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "BLOCKS_BEHIND_MAX", 5)
-    with serve(tmp_path, blocks) as served:
+    monkeypatch.setattr(sockets, "BLOCKS_BEHIND_MAX", 0)
+    with serve(tmp_path, blocks[:-1]) as served:
         client = served.open()
+        first = client.call("getBlockWithTxHashes", {"block_number": 0})["transactions"][0]
+        client.call("subscribeTransactionStatus", first)
         client.call("subscribeNewHeads", {"block_number": 0})
+        assert len(client.all_told()) == LENGTH  # what was there before counts for nobody
+        served.store(blocks[-1])
         with pytest.raises(ConnectionClosed) as closed:
             client.told()
     assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, "5 blocks behind" in closed.value.rcvd.reason) == (1008, True)
+    assert (closed.value.rcvd.code, "0 blocks behind" in closed.value.rcvd.reason) == (1008, True)
 
 
 def test_what_waits_for_all_clients_is_bounded(
