@@ -37,6 +37,7 @@ def test_compose_knows_what_it_is_told(line: str) -> None:
     program = words.index("docker")
     assert words[program + 1] == "compose"
     env = dict(word.split("=", 1) for word in words[:program])
+    assert all(f"{name}:" in compose.NODE.read_text() for name in env)
     given, verb, rest = _verb(words[program + 2 :])
     every = ("--profile", "feeder", "--profile", "monitoring")
     code, told, errors = compose.run(
@@ -52,7 +53,9 @@ def test_compose_knows_what_it_is_told(line: str) -> None:
             OPTION.findall(hera("status", "--help").stdout)
         )
         return
-    known = set(OPTION.findall(compose.run("docker-compose", verb, "--help")[1]))
+    usage = compose.run("docker-compose", verb, "--help")[1]
+    assert f"docker compose {verb} " in usage.splitlines()[0], f"Compose knows no {verb}"
+    known = set(OPTION.findall(usage))
     while rest:
         word = rest.pop(0)
         assert word in (known if word.startswith("-") else services), line
