@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -69,7 +69,7 @@ class Config:
     metrics: bool
     metrics_host: str
     metrics_port: int
-    rpc_upstream: str | None  # another node, for what this one cannot answer
+    rpc_upstream: str | None = field(repr=False)  # another node, for what this one cannot answer
     rpc_cors_enable: bool
     rpc_workers: int
     p2p: bool
@@ -78,12 +78,12 @@ class Config:
     p2p_peers: tuple[str, ...]
     p2p_discovery: bool
     p2p_feeder_node: bool
-    p2p_private_key: bytes | None  # 32-byte seed
+    p2p_private_key: bytes | None = field(repr=False)  # 32-byte seed
     p2p_private_key_file: Path | None  # read by who needs the key: ``node.key_file``
     p2p_allow: tuple[str, ...]
     p2p_deny: tuple[str, ...]
     feeder_url: str | None  # None: the network's own
-    gw_api_key: str | None
+    gw_api_key: str | None = field(repr=False)
     gw_timeout: tuple[float, ...]  # seconds; each where the one before was too short
     pending_poll_interval: float  # seconds
     public_key: int | None
@@ -94,7 +94,7 @@ class Config:
     broker_listen: str | None  # where the broker also takes workers of other machines
     broker_keys: Path | None
     db_path_given: bool
-    given: tuple[tuple[str, str], ...]
+    given: tuple[tuple[str, str], ...] = field(repr=False)
     read_as_juno: tuple[str, ...] = ()  # variables of Juno's that were taken as Hera's
     unused: tuple[str, ...] = ()  # what was set and has no meaning, each with why
 

@@ -17,7 +17,7 @@ class P2PSettings:
     listen: tuple[str, ...]
     public: tuple[str, ...]
     peers: tuple[str, ...]
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     serve_only: bool  # a feeder node: answers peers, asks nobody
     allow: tuple[str, ...] = ()  # networks (CIDR) that alone may connect or be dialled; empty: all
     deny: tuple[str, ...] = ()  # networks that may not
@@ -44,7 +44,9 @@ class Settings:
     )  # sequencer key x, pinned or asked of the gateway at start; None: signatures unchecked
     version: str
     block_hash_table: Path | None = None  # see workers.hash_table; None: old blocks not so bound
-    rpc_upstream: str | None = None  # URL of another node, for what this one cannot answer
+    rpc_upstream: str | None = field(
+        default=None, repr=False
+    )  # a node for what this one cannot answer
     rpc_cors: bool = False  # pages of any origin may ask
     rpc_workers: int = 1  # processes that share the HTTP port
     passport: Passport | None = None  # for a broker on another machine

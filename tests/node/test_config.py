@@ -266,7 +266,7 @@ def test_the_api_key_reaches_the_feeder_and_no_log() -> None:
         config = load(flags, environ)
         settings = config.settings(None)
         assert settings.gateway_api_key == "sesame"
-        assert config.environment()["HERA_GW_API_KEY"] == "sesame"
+        assert config.secrets("feeder")["HERA_GW_API_KEY"] == "sesame"
         assert "sesame" not in str(config.shown()) + repr(settings)
     with pytest.raises(ConfigError) as caught:
         load({"gw-api-key": "open sesame"}, {})
@@ -385,6 +385,9 @@ def test_a_secret_is_told_to_the_one_process_that_needs_it() -> None:
     assert config.secrets("feeder") == {"HERA_GW_API_KEY": "s3cret"}
     assert config.secrets("rpc") == {"HERA_RPC_UPSTREAM": "http://a/k3y"}
     assert config.secrets("verify") == {}
+    told = f"{config} {config.settings(1)}"  # as a traceback may show them
+    seed = keys.parse(key).seed
+    assert not [text for text in (key, repr(seed), "s3cret", "k3y") if text in told]
 
 
 def test_the_private_key_is_not_shown() -> None:
