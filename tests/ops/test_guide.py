@@ -28,7 +28,7 @@ def of(setting: str) -> list[Block]:
     return blocks(frozenset({setting}))
 
 
-# ---- an engine: the real Compose reads files, profiles and options ----------------------------------------------------
+# ---- an engine: the real Compose reads files, profiles and options --------------------------------------------------
 
 
 @pytest.mark.parametrize("line", [line for block in of("engine") for line in block.lines()])
@@ -37,6 +37,7 @@ def test_compose_knows_what_it_is_told(line: str) -> None:
     program = words.index("docker")
     assert words[program + 1] == "compose"
     env = dict(word.split("=", 1) for word in words[:program])
+    assert all(f"{name}:" in compose.NODE.read_text() for name in env)
     given, verb, rest = _verb(words[program + 2 :])
     every = ("--profile", "feeder", "--profile", "monitoring")
     code, told, errors = compose.run(
@@ -52,7 +53,9 @@ def test_compose_knows_what_it_is_told(line: str) -> None:
             OPTION.findall(hera("status", "--help").stdout)
         )
         return
-    known = set(OPTION.findall(compose.run("docker-compose", verb, "--help")[1]))
+    usage = compose.run("docker-compose", verb, "--help")[1]
+    assert f"docker compose {verb} " in usage.splitlines()[0], f"Compose knows no {verb}"
+    known = set(OPTION.findall(usage))
     while rest:
         word = rest.pop(0)
         assert word in (known if word.startswith("-") else services), line
@@ -69,7 +72,7 @@ def _verb(words: list[str]) -> tuple[list[str], str, list[str]]:
     return words[:at], words[at], words[at + 1 :]
 
 
-# ---- systemd: its own programs, on a folder in the place of / ---------------------------------------------------------
+# ---- systemd: its own programs, on a folder in the place of / -------------------------------------------------------
 
 
 def test_the_units_are_installed_and_enabled_as_typed(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def _check_units(folder: Path, words: list[str]) -> None:
         assert fnmatch.filter(there, pattern) or fnmatch.filter(there, f"{pattern}.service"), unit
 
 
-# ---- Prometheus -------------------------------------------------------------------------------------------------------
+# ---- Prometheus -----------------------------------------------------------------------------------------------------
 
 
 def test_prometheus_starts_as_typed(tmp_path: Path) -> None:

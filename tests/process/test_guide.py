@@ -6,6 +6,7 @@ import shutil
 import signal
 import site
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -64,9 +65,12 @@ class Operator:
 
         def is_seen() -> bool:
             assert process.poll() is None, log.read_text()
-            return self._shell.missing(block, log.read_text(errors="replace")) is None
+            return self._shell.missing(block, self._terminals()) is None
 
-        wait_until(is_seen, START_SECONDS, log.read_text)
+        wait_until(is_seen, START_SECONDS, self._terminals)
+
+    def _terminals(self) -> str:
+        return "".join(log.read_text(errors="replace") for _, log in self._running)
 
 
 @pytest.fixture
@@ -111,12 +115,17 @@ def places(folder: Path, url: str, peer: str) -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """Return the environment in which pip finds what Hera needs among this Python's packages, and fetches nothing."""
-    told = {"PYTHONPATH": site.getsitepackages()[0], "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    told = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": site.getsitepackages()[0],
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     if importlib.util.find_spec("setuptools") is not None:
         told["PIP_NO_BUILD_ISOLATION"] = "0"  # pip's way to say yes
     return told
 
 
+@pytest.mark.timeout(600)  # it compiles the kernel, as whoever installs does
 def test_the_guide_leads_from_nothing_to_a_node_and_back_as_typed(operator: Operator) -> None:
     for block in blocks(AT_A_NODE):
         operator.type(block)
