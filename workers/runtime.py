@@ -7,7 +7,6 @@
 * nothing at all, for too long: the same (``workers.watchdog``).
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -141,9 +140,9 @@ def work(keeper: Keeper[Any], link: Link, delivery: Delivery[Any], counters: Cou
 
 
 def _say(fault: Fault) -> None:
-    is_gateways = set(fault.peers) == {GATEWAY}  # the feeder says so once, not for every block
-    log.log(
-        logging.DEBUG if is_gateways else logging.WARNING,
+    if set(fault.peers) == {GATEWAY}:
+        return  # the feeder says it, once and not for every block
+    log.warning(
         "Peer broke a rule",
         extra=fields(
             rule=fault.rule,

@@ -30,7 +30,9 @@ def test_the_chain_as_a_whole(chain: Chain, asker: Asker) -> None:
     head = chain.blocks[-1][0]
     assert asker.ask("specVersion") == asker.version
     assert asker.ask("chainId") == chain.chain_id
-    assert asker.ask("syncing") is False
+    syncing = asker.ask("syncing")  # the recorded gateway tells of later blocks than it has
+    assert syncing is False or syncing["current_block_num"] == chain.head
+    assert syncing is False or chain.name == "recorded"
     assert asker.ask("blockNumber") == chain.head
     assert asker.ask("blockHashAndNumber") == plain(
         {"block_hash": head["block_hash"], "block_number": chain.head}

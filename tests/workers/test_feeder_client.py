@@ -38,7 +38,7 @@ def figures() -> Figures:
 
 @pytest.fixture
 def gateway(server: Faulty, figures: Figures) -> Iterator[Gateway]:
-    with Gateway(server.url, threading.Event(), figures, timeouts_s=SOON, tries_max=2) as made:
+    with Gateway(server.url, threading.Event(), figures, tries_max=2) as made:
         yield made
 
 
@@ -145,14 +145,15 @@ def test_the_last_block_is_known_by_number_and_hash(server: Faulty, gateway: Gat
 
 
 @pytest.mark.parametrize("do", [faulty.silently, faulty.dripping_head, faulty.dripping_body])
-def test_a_gateway_that_drips_is_not_waited_for(
-    server: Faulty, gateway: Gateway, figures: Figures, do: Do
-) -> None:
+def test_a_gateway_that_drips_is_not_waited_for(server: Faulty, figures: Figures, do: Do) -> None:
     server.do = do
     began = time.monotonic()
-    with pytest.raises(Unreachable, match=r"gave no whole answer within 0\.3 s") as caught:
+    with (
+        Gateway(server.url, threading.Event(), figures, timeouts_s=SOON, tries_max=2) as gateway,
+        pytest.raises(Unreachable, match=r"gave no whole answer within 0\.3 s") as caught,
+    ):
         gateway.signature(1)
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 10.0
     assert caught.value.hint == "raise --gw-timeout if the line is slow"
     assert counted(figures, "hera_feeder_failures_total") == {"timeout": 2}
     assert counted(figures, "hera_feeder_requests_total") == {JOIN.join(("get_signature", "0")): 2}

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from broker.link import Link
 from workers.exits import EX_CONFIG, EX_TEMPFAIL
@@ -77,6 +79,7 @@ def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     return uvicorn.Config(
         sockets.apart(application(watch, streams), watch.settings.ws_port),
+        http=_Requests,
         log_config=None,
         access_log=False,
         proxy_headers=False,  # whom a connection is with is what its socket says
@@ -89,6 +92,32 @@ def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
         ws_ping_timeout=sockets.PONG_SECONDS,
         ws_per_message_deflate=False,  # a message would be unpacked before it is measured
     )
+
+
+class _Dropping:
+    """A transport that drops what is written once its connection ends, as asyncio's own do; uvloop's raise.
+
+    Without it each client that leaves while it is answered would be a traceback in the log.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write, as long as there is someone to read."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Requests(HttpToolsProtocol):
+    """The server's side of a connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, on a transport that does not raise at its end."""
+        super().connection_made(_Dropping(transport))  # type: ignore[arg-type]
 
 
 class _Server(uvicorn.Server):

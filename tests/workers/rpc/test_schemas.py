@@ -204,3 +204,31 @@ def test_the_schemas_want_felts_without_leading_zeros(tmp_path: Path) -> None:
         with pytest.raises(jsonschema_rs.ValidationError):
             schemas(LATEST).check("getNonce", wrong)
     schemas(LATEST).check("getNonce", "0x1")
+
+
+@ALL_SPECS
+def test_felts_that_are_asked_for_may_be_written_with_leading_zeros_and_capitals(
+    spec: Spec, tmp_path: Path
+) -> None:
+    """As starknet.js writes keys of storage; answers have them as the schemas want them."""
+    network, blocks = generated("0.13.4", LENGTH)
+    with opened(network, tmp_path, blocks) as node:
+        diff = node.call("getStateUpdate", "latest", spec=spec)["state_diff"]
+        changed = diff["storage_diffs"][0]
+        address, key = changed["address"], changed["storage_entries"][0]["key"]
+        wanted = node.call("getStorageAt", address, key, "latest", spec=spec)
+        assert wanted == changed["storage_entries"][0]["value"]
+        for write in (padded, shouted, lambda felt: shouted(padded(felt))):
+            told = node.call("getStorageAt", write(address), write(key), "latest", spec=spec)
+            assert told == wanted
+            schemas(spec).check("getStorageAt", told)
+        for wrong in (address[2:], int(address, 16), "0x" + 65 * "0", address + "g", "0x"):
+            assert node.call("getNonce", "latest", wrong, spec=spec)["code"] == -32602
+
+
+def padded(felt: str) -> str:
+    return f"0x{int(felt, 16):064x}"
+
+
+def shouted(felt: str) -> str:
+    return "0X" + felt[2:].upper()
