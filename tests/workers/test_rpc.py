@@ -1,5 +1,7 @@
 """The HTTP server over real sockets, on a real store, beside a real broker."""
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -7,13 +9,15 @@ import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
 
 from broker import router
 from broker.link import Link
@@ -257,6 +261,24 @@ def test_ctrl_c_ends_it_cleanly(
     os.kill(process.pid, code)
     process.join(SECONDS_MAX)
     assert process.exitcode == 0
+
+
+def test_a_second_signal_while_it_ends_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """As after a lost broker, when the supervisor stops it as well."""
+    ended = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        for _second in range(2):
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        yield
+        ended.append(True)
+
+    config = uvicorn.Config(Starlette(lifespan=lifespan), log_config=None, lifespan="on")
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        server._Server(config).run(sockets=[bound])
+    assert ended
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def allowed_origin(settings: Settings) -> str | None:

@@ -91,7 +91,9 @@ def configured(watch: Watch, streams: Streams) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
 
-    when_stopping: Callable[[], None]
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.when_stopping: Callable[[], None] = lambda: None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -105,8 +107,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _end(self, *_: object) -> None:
-        self.force_exit = self.should_exit  # at the second signal
-        self.should_exit = True
+        self.should_exit = True  # a second signal changes nothing: the end is bounded as it is
 
     async def main_loop(self) -> None:
         """Look twice a second whether to end; the library's loop, at ten times a second, is what an idle node feels."""
