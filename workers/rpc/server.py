@@ -123,7 +123,9 @@ class _Requests(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Ends at SIGTERM and SIGINT without raising them again: an end that was asked for is no failure."""
 
-    when_stopping: Callable[[], None]
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.when_stopping: Callable[[], None] = lambda: None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
