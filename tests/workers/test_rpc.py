@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 
 from broker import router
@@ -252,6 +253,23 @@ def test_a_client_that_leaves_amid_its_body_raises_nothing(chain: Watch) -> None
 
     asyncio.run(server.application(chain, Streams(chain, lambda _: None))(scope, receive, send))
     assert said[0]["status"] == 200
+
+
+def test_what_is_written_to_a_client_that_left_is_dropped() -> None:
+    async def leave() -> None:
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        address = listening.sockets[0].getsockname()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *address)
+        transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="closed"):
+            transport.write(b"answer")
+        server._Dropping(transport).write(b"answer")
+        listening.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(leave())
 
 
 def test_speed_is_measured_over_the_last_half_minute(tmp_path: Path) -> None:
