@@ -17,7 +17,7 @@ import zmq
 from broker import curve, protocol
 from broker.curve import Allowed, BrokerKeys, KeysError
 from broker.endpoint import not_listened
-from broker.protocol import ProtocolError
+from broker.protocol import Command, ProtocolError
 from broker.transport import JOIN_S, prepare
 
 log = logging.getLogger("hera")
@@ -155,7 +155,10 @@ class Door:
 
     def _refusal(self, allowed: Allowed, frames: Sequence[Any]) -> str:
         try:
-            _, (name, version, takes, gives, _) = protocol.parse(frames[0])
+            command, fields = protocol.parse(frames[0])
+            if command is not Command.HELLO:
+                return ""  # as below
+            name, version, takes, gives, _ = fields
             taken, given = set(protocol.names(takes)), set(protocol.names(gives))
         except ProtocolError:
             return ""  # whoever handles the message refuses it

@@ -1,9 +1,11 @@
 """Status: shows a person, a script or a probe how far a running node is; the exit code says it, too."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,22 +57,35 @@ def watch(ask: Ask, *, as_json: bool, every_seconds: float = EVERY_SECONDS) -> i
     from rich.live import Live
 
     last = EX_NOT_RUNNING
+    ended = Event()
     console = Console(soft_wrap=True, highlight=False)
     shows_tables = console.is_terminal and not as_json
     try:
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-            while True:
+        with (
+            _interrupts(ended),
+            Live(console=console, auto_refresh=False, vertical_overflow="crop") as live,
+        ):
+            while not ended.is_set():
                 status = ask()
                 last = code(status)
                 if shows_tables:
                     live.update(_tables(status), refresh=True)
                 else:
                     click.echo(json.dumps(status) if as_json else progress_of(status).line())
-                time.sleep(every_seconds)
+                ended.wait(every_seconds)
     except Unreachable as error:
         return _unreachable(error)
-    except KeyboardInterrupt:
-        return last
+    return last
+
+
+@contextmanager
+def _interrupts(ended: Event) -> Iterator[None]:
+    """Have Ctrl-C set ``ended``: raised in the midst of a question it could be lost in the libraries' clean-up."""
+    before = signal.signal(signal.SIGINT, lambda *_: ended.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def code(status: Mapping[str, Any]) -> int:

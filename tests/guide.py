@@ -14,7 +14,7 @@ from tests.process.nodes import clean_env
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "guide.md"
 # Which file runs the commands of a setting.
-AT_A_NODE = frozenset({"install", "node", "start", "stopped"})  # tests/process/test_guide.py
+AT_A_NODE = frozenset({"install", "node", "start", "stopped"})  # tests/ops/test_guide_typed.py
 WITH_PROGRAMS = frozenset({"engine", "prometheus", "root"})  # tests/ops/test_guide.py
 HELD = re.compile(r"\b[A-Z]+_(?:KEY|ID)\b")
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

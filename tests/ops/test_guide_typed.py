@@ -1,6 +1,6 @@
 """docs/guide.md: what needs no other programs is typed as it stands there, by somebody who begins with nothing."""
 
-import importlib.util
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -22,6 +22,7 @@ BLOCKS = 40  # more than the guide's `hera db revert` leaves
 PUBLIC_KEY = hex(Devnet(seed=0, length=1).public_key)
 PEER = "/ip4/203.0.113.7/tcp/7777/p2p/12D3KooW…"
 PORTS = ("6060", "7777", "7788", "9090")
+SETUPTOOLS_MIN = 71  # makes wheels by itself; a new Python environment may have an older one, and then pip fetches one
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 NOT_COPIED = (".*", "build", "*.egg-info", "__pycache__", "node_modules", "tests", "benchmarks")
@@ -120,9 +121,17 @@ def packages() -> dict[str, str]:
         "PYTHONPATH": site.getsitepackages()[0],
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
-    if importlib.util.find_spec("setuptools") is not None:
+    if setuptools() >= SETUPTOOLS_MIN:
         told["PIP_NO_BUILD_ISOLATION"] = "0"  # pip's way to say yes
     return told
+
+
+def setuptools() -> int:
+    """Return the main version of setuptools here, 0 if there is none."""
+    try:
+        return int(importlib.metadata.version("setuptools").partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return 0
 
 
 @pytest.mark.timeout(600)  # it compiles the kernel, as whoever installs does
