@@ -152,7 +152,8 @@ def _node() -> str:
         "Description=Hera Starknet node, all of it in one unit\n"
         "Conflicts=hera-broker.service\n"
         "Wants=network-online.target\n"
-        "After=network-online.target\n"
+        # where one of the two stops and the other starts, systemd ends the first before it begins the second
+        "After=network-online.target hera-broker.service\n"
     )
     # in the order of the page, not all at once; what is left then is killed together
     locks = "KillMode=mixed\nOOMPolicy=continue\n" + _LOCKS + _WITH_NETWORK + _WRITES

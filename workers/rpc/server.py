@@ -55,7 +55,8 @@ def main(settings: Settings, link: Link) -> None:
 
     Raises ``StoreError`` once the store cannot be read.
     """
-    os.nice(NICE)
+    with contextlib.suppress(OSError):  # a service manager may forbid it
+        os.nice(NICE)
     listening = bound(settings)
     reader = Reader(settings.db_path)
     watch = Watch(settings, reader, link.stats)
