@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -41,8 +42,15 @@ def run(
         raise Missing(f"cannot install {what}: {why} (is a package index reachable?)")
 
 
-def debian(packages: Sequence[str], missing: str, seconds_max: float) -> None:
-    """Install packages of Debian; no service is started. Raises Missing; the text is ``missing`` where nobody can."""
+def debian(
+    programs: Sequence[str], packages: Sequence[str], missing: str, seconds_max: float
+) -> None:
+    """Install packages of Debian unless the programs are there; no service is started.
+
+    Raises Missing; the text is ``missing`` where nobody can.
+    """
+    if all(shutil.which(program) for program in programs):
+        return
     if os.geteuid() or not shutil.which("apt-get"):
         raise Missing(missing)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -51,3 +59,11 @@ def debian(packages: Sequence[str], missing: str, seconds_max: float) -> None:
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
     ):
         run(command, " ".join(packages), seconds_max, env=quiet)
+
+
+def main(install: Callable[[], None]) -> None:
+    """Install as a program; one line and exit code 1 where that cannot be."""
+    try:
+        install()
+    except Missing as error:
+        sys.exit(f"Error: {error}")

@@ -105,8 +105,8 @@ class Asker(Protocol):
         ...
 
 
-class StarknetJs:
-    """starknet.js beside a node."""
+class _Scripted:
+    """A client that a script of its own language drives."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -116,6 +116,10 @@ class StarknetJs:
         """Return the names of its ``calls`` and ``subscriptions``."""
         found: dict[str, list[str]] = self._script.call("names")
         return found
+
+
+class StarknetJs(_Scripted):
+    """starknet.js beside a node."""
 
     def batch(self, calls: list[list[Any]]) -> Any:
         """Return what came of calls that were sent together, each a method and its values."""
@@ -161,17 +165,8 @@ class StarknetJs:
         return bool(self._script.call("unsubscribe", id=subscription))
 
 
-class StarknetPy:
+class StarknetPy(_Scripted):
     """starknet-py beside a node."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.version: str = script.hello["version"]
-
-    def names(self) -> dict[str, list[str]]:
-        """Return the names of its ``calls`` and ``subscriptions``."""
-        found: dict[str, list[str]] = self._script.call("names")
-        return found
 
     def ask(self, method: str, **given: Any) -> Any:
         """Ask by name."""

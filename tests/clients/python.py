@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests import installing
-from tests.installing import Missing
 from tests.scripts import Script
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +43,4 @@ def install() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        install()
-    except Missing as error:
-        sys.exit(f"Error: {error}")
+    installing.main(install)

@@ -77,7 +77,4 @@ def install() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        install()
-    except Missing as error:
-        sys.exit(f"Error: {error}")
+    installing.main(install)

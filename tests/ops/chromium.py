@@ -5,7 +5,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests import installing
-from tests.installing import Missing
 
 PROGRAM = PACKAGE = "chromium"
 MODULES = ("playwright", "axe_playwright_python")
@@ -123,20 +121,8 @@ class View:
 
 def install() -> None:
     """Install Debian's package where it is not there. Raises Missing."""
-    if shutil.which(PROGRAM):
-        return
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise Missing(MISSING)
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", PACKAGE, FONTS],
-    ):
-        installing.run(command, PACKAGE, INSTALL_SECONDS, env=quiet)
+    installing.debian((PROGRAM,), (PACKAGE, FONTS), MISSING, INSTALL_SECONDS)
 
 
 if __name__ == "__main__":
-    try:
-        install()
-    except Missing as error:
-        sys.exit(f"Error: {error}")
+    installing.main(install)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,6 @@ from typing import Any
 import pytest
 
 from tests import installing
-from tests.installing import Missing
 from tests.process.nodes import answers, free_port, wait_until
 
 PROGRAMS = ("prometheus", "promtool", "amtool")
@@ -110,13 +108,8 @@ def prometheus(config: Path, data: Path) -> Iterator[Prometheus]:
 
 def install() -> None:
     """Install Debian's packages where the programs are not there; their services are not started. Raises Missing."""
-    if all(shutil.which(program) for program in PROGRAMS):
-        return
-    installing.debian(PACKAGES, MISSING, INSTALL_SECONDS)
+    installing.debian(PROGRAMS, PACKAGES, MISSING, INSTALL_SECONDS)
 
 
 if __name__ == "__main__":
-    try:
-        install()
-    except Missing as error:
-        sys.exit(f"Error: {error}")
+    installing.main(install)

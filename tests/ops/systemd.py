@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from tests import installing
-from tests.installing import Missing
 from tests.process.nodes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -267,13 +266,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def install() -> None:
     """Install Debian's packages where a program is missing. Raises Missing."""
-    if all(shutil.which(program) for program in PROGRAMS):
-        return
-    installing.debian(PACKAGES, MISSING, INSTALL_SECONDS)
+    installing.debian(PROGRAMS, PACKAGES, MISSING, INSTALL_SECONDS)
 
 
 if __name__ == "__main__":
-    try:
-        install()
-    except Missing as error:
-        sys.exit(f"Error: {error}")
+    installing.main(install)

@@ -20,14 +20,12 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from broker import router
 from broker.link import Link
 from broker.memory import MemoryBroker
 from starknet.network import Network
 from tests.settings import settings_of as told
-from tests.workers import sources
 from tests.workers.blocks import generated
-from tests.workers.rpc.sockets import SECONDS_MAX, SPAWN, TOPIC, free_port, wait_for
+from tests.workers.rpc.sockets import SECONDS_MAX, TOPIC, free_port, processes, wait_for
 from workers.messages import BlockStored, BlockVerified
 from workers.rpc import rpc, server
 from workers.rpc.page.stream import Streams
@@ -69,22 +67,9 @@ def settings_of(folder: Path, port: int, *, serve_only: bool = False) -> Setting
 def running(tmp_path: Path) -> Iterator[tuple[Settings, BaseProcess, threading.Event]]:
     """A broker in a thread, and the rpc process beside it; the event stops the broker."""
     settings = settings_of(tmp_path, free_port())
-    stop = threading.Event()
-    broker = threading.Thread(
-        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
-    )
-    broker.start()
-    process = SPAWN.Process(target=sources.run, args=("rpc", settings))
-    process.start()
-    try:
+    with processes(settings, ["rpc"]) as ([process], stop):
         wait_for(lambda: get(settings, "/health")[0] == 200)
         yield settings, process, stop
-    finally:
-        process.terminate()
-        process.join(SECONDS_MAX)
-        process.close()
-        stop.set()
-        broker.join()
 
 
 def get(settings: Settings, path: str) -> tuple[int, Any]:
@@ -332,30 +317,11 @@ def allowed_origin(settings: Settings) -> str | None:
 
 def test_several_may_answer_on_one_port_and_pages_of_any_origin_ask(tmp_path: Path) -> None:
     settings = replace(settings_of(tmp_path, free_port()), rpc_workers=2, rpc_cors=True)
-    stop = threading.Event()
-    broker = threading.Thread(
-        target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
-    )
-    broker.start()
-    processes = [
-        SPAWN.Process(target=sources.run, args=("rpc", settings, f"rpc-{number}"))
-        for number in (1, 2)
-    ]
-    try:
-        for process in processes:
-            process.start()
+    with processes(settings, ["rpc-1", "rpc-2"]):
         wait_for(lambda: get(settings, "/health")[0] == 200)
         wait_for(lambda: {"rpc-1", "rpc-2"} <= set(get(settings, "/status")[1]["workers"]))
         assert call(settings, "starknet_specVersion") == "0.10.2"
         assert allowed_origin(settings) == "*"
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(SECONDS_MAX)
-            process.close()
-        stop.set()
-        broker.join()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -201,23 +202,34 @@ def serving_apart(
     """Serve a store as a node does: from as many processes as ``rpc_workers`` says, beside a broker."""
     settings = _settings(network, path, changes)
     served = Served(settings, blocks)
+    names = [f"rpc-{number}" for number in range(1, settings.rpc_workers + 1)]
+    with processes(settings, names):
+        try:
+            wait_for(lambda: _is_open(settings.http_port))
+            yield served
+        finally:
+            served.close()
+
+
+@contextmanager
+def processes(
+    settings: Settings, names: Iterable[str]
+) -> Iterator[tuple[list[BaseProcess], Event]]:
+    """Run rpc processes beside a broker in a thread; the event stops the broker."""
     stop = Event()
     broker = Thread(
         target=router.serve, args=(settings.broker, [TOPIC]), kwargs={"stop": stop.is_set}
     )
     broker.start()
-    names = [f"rpc-{number}" for number in range(1, settings.rpc_workers + 1)]
-    processes = [SPAWN.Process(target=sources.run, args=("rpc", settings, name)) for name in names]
-    for process in processes:
+    started = [SPAWN.Process(target=sources.run, args=("rpc", settings, name)) for name in names]
+    for process in started:
         process.start()
     try:
-        wait_for(lambda: _is_open(settings.http_port))
-        yield served
+        yield list(started), stop
     finally:
-        served.close()
-        for process in processes:
+        for process in started:
             process.terminate()
-        for process in processes:
+        for process in started:
             process.join(SECONDS_MAX)
             process.close()
         stop.set()
