@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.config import run_folder
-from workers.progress import OBSERVER
+from workers.progress import OBSERVER, flat
 
 SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 4 << 20
@@ -85,12 +85,10 @@ def _status(stats: Mapping[str, Any]) -> dict[str, Any]:
     progress = own.get("progress") or {}
     head = progress.get("head")
     workers = {
-        name: {key: value for key, value in record.items() if key != "status"} | record["status"]
+        name: flat(record)
         for name, record in stats["workers"].items()
         if not name.startswith(OBSERVER)
     }
-    for record in workers.values():
-        record.pop("series", None)
     return {
         **own.get("node", {}),
         "head": None if head is None else {"number": head},

@@ -16,7 +16,7 @@ from starknet.wire.sync_pb2 import SignedBlockHeader
 from workers.component import Component
 from workers.exits import EX_IOERR
 from workers.store import DiskFull, Head, StoreError
-from workers.store.opening import FOLDER, exists
+from workers.store.opening import FOLDER, exists, size_of
 from workers.store.reader import Reader, decode_header
 from workers.store.schema import SCHEMA_VERSION, Family
 from workers.store.writer import revert_to
@@ -63,21 +63,13 @@ def size(db_path: Path, *, as_json: bool) -> int:
         str(family): {"bytes": sizes[family], "keys": counts[family]}
         for family in sorted(Family, key=lambda family: -sizes[family])
     }
-    on_disk = sum(_bytes_of(path) for path in (db_path / FOLDER).rglob("*"))
+    on_disk = sum(size_of(path) for path in (db_path / FOLDER).rglob("*") if path.is_file())
     if as_json:
         total = {name: sum(row[name] for row in families.values()) for name in ("bytes", "keys")}
         click.echo(json.dumps({"families": families, "total": total, "on_disk": on_disk}, indent=2))
     else:
         _print_sizes(families, on_disk)
     return 0
-
-
-def _bytes_of(path: Path) -> int:
-    """What a file takes; a running node may just have deleted it."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0
 
 
 def _print_sizes(families: dict[str, dict[str, int]], on_disk: int) -> None:

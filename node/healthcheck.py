@@ -9,6 +9,7 @@ from pathlib import PurePath
 import click
 import psutil
 
+from broker.endpoint import address_of
 from node import pipeline, processes
 from node.config import Config, ConfigError
 
@@ -33,14 +34,14 @@ def _lacking(config: Config, name: str | None) -> str:
         raise ConfigError(f'there is no worker "{name}": use one of {", ".join(valid)}')
     if config.broker_elsewhere is None:
         raise ConfigError(f"healthcheck {name}: give the --broker that the worker joins")
-    return _of_worker(config, name, _port(config.broker_elsewhere))
+    return _of_worker(config, name, address_of(config.broker_elsewhere)[1])
 
 
 def _of_broker(config: Config) -> str:
     name = PurePath(config.broker).name  # a container has one node, whatever its --db-path
     if all(PurePath(str(each.laddr)).name != name for each in psutil.net_connections("unix")):
         return "no broker runs here"
-    if config.broker_listen is not None and _port(config.broker_listen) not in _listening():
+    if config.broker_listen is not None and address_of(config.broker_listen)[1] not in _listening():
         return f"no broker at {config.broker_listen}"
     return ""
 
@@ -64,7 +65,3 @@ def _listening() -> set[int]:
         for each in psutil.net_connections("tcp")
         if each.status == psutil.CONN_LISTEN and each.laddr
     }
-
-
-def _port(endpoint: str) -> int:
-    return int(endpoint.rpartition(":")[2])

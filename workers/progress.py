@@ -141,6 +141,13 @@ def sample(
     )
 
 
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Join what the broker knows of a worker with what the worker said of itself, without the series of its metrics."""
+    known = {name: value for name, value in record.items() if name != "status"}
+    said = _map(record.get("status"))
+    return known | {name: value for name, value in said.items() if name != "series"}
+
+
 def progress(before: Sample, now: Sample, stages: Stages) -> Progress:
     """Return how far the node is ``now``, and how fast it was since ``before``."""
     seconds = now.at - before.at

@@ -11,7 +11,7 @@ from typing import Any
 
 from broker.link import BrokerLost
 from workers.log import log
-from workers.progress import OBSERVER, Progress, Sample, progress, sample
+from workers.progress import OBSERVER, Progress, Sample, flat, progress, sample
 from workers.rpc.felts import hex_of
 from workers.settings import Settings
 from workers.store import Head, StoreError
@@ -204,7 +204,7 @@ class Watch:
 
     def _statuses(self) -> dict[str, dict[str, Any]]:
         workers = self._stats.get("workers", {})
-        return {name: _flat(record) for name, record in workers.items()}
+        return {name: flat(record) for name, record in workers.items()}
 
 
 def _role(settings: Settings) -> str:
@@ -219,14 +219,6 @@ def _head(head: Head) -> dict[str, Any]:
         "hash": hex_of(head.block_hash),
         "state_root": hex_of(head.state_root),
     }
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Join what the broker knows of a worker with what the worker said of itself."""
-    status = record.get("status")
-    known = {name: value for name, value in record.items() if name != "status"}
-    said = status if isinstance(status, dict) else {}
-    return known | {name: value for name, value in said.items() if name != "series"}
 
 
 def _p2p(statuses: dict[str, dict[str, Any]]) -> dict[str, int]:

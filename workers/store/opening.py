@@ -55,7 +55,7 @@ class View:
 
     def written(self) -> tuple[int, int]:
         """Return how far the writer's log reaches: number and bytes of the newest file that is not empty."""
-        sizes = {int(log.stem): _size(log) for log in self.rocks.path.glob("[0-9]*.log")}
+        sizes = {int(log.stem): size_of(log) for log in self.rocks.path.glob("[0-9]*.log")}
         return max(((number, size) for number, size in sizes.items() if size), default=(0, 0))
 
     def close(self) -> None:
@@ -64,10 +64,11 @@ class View:
         self._private.remove()
 
 
-def _size(path: Path) -> int:
+def size_of(file: Path) -> int:
+    """Return the bytes of a file of the database; 0 once a writer needs it no more."""
     try:
-        return path.stat().st_size
-    except FileNotFoundError:  # the writer needs it no more
+        return file.stat().st_size
+    except FileNotFoundError:
         return 0
 
 
